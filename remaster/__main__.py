@@ -1,0 +1,5 @@
+"""`python -m remaster`."""
+
+from remaster.cli import main
+
+main(prog_name="remaster")

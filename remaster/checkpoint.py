@@ -1,0 +1,153 @@
+"""The only reading and writing of weights: safetensors with everything needed to rebuild them.
+
+The file's metadata holds one JSON document under `remaster`: the format's number, the network's
+name and configuration, and where the weights come from (recipe, options, data, scores). Nothing in
+a weights file is ever executed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.resources
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from remaster.errors import CheckpointError
+from remaster.models import MODELS
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says of itself."""
+
+    arch: str
+    config: dict[str, Any]
+    scale: int
+    size: str = ""
+    recipe: str = ""
+    trained: dict[str, Any] = field(default_factory=dict)
+    """Options, data and their licences, iterations, scores; free-form JSON."""
+
+
+def save_model(path: Path, model: nn.Module, card: Card) -> None:
+    """Write the weights (fp32) and their card to `path`, whole or not at all."""
+    document = json.dumps({"format": FORMAT, **dataclasses.asdict(card)}, sort_keys=True)
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+    partial = path.with_name(f".{path.name}.part")
+    save_file(tensors, partial, metadata={"remaster": document})
+    partial.replace(path)
+
+
+def read_card(path: Path) -> Card:
+    """The card of a weights file, without reading its tensors.
+
+    Raises:
+        CheckpointError: the file is missing, no safetensors file, or none of ours.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no weights file at {path}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is not a safetensors file ({error}); other formats can hide programs and are "
+            "not opened"
+        ) from error
+    try:
+        document = json.loads(metadata["remaster"])
+        if document.pop("format") != FORMAT:
+            raise CheckpointError(f"{path} was written by another version of remaster")
+        return Card(**document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} does not say which network it is for; only weights written by remaster can be "
+            "used"
+        ) from error
+
+
+def build(card: Card) -> nn.Module:
+    """The network a card describes, with fresh weights."""
+    if card.arch not in MODELS:
+        known = ", ".join(sorted(MODELS))
+        raise CheckpointError(f"the weights are for the network {card.arch!r}; known are {known}")
+    network, config = MODELS[card.arch]
+    try:
+        return network(config(**card.config))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"the weights' configuration is wrong: {error}") from error
+
+
+def load_model(path: Path) -> tuple[nn.Module, Card]:
+    """Rebuild a network from its weights file, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: as `read_card`, or the tensors are not those of the network it names.
+    """
+    card = read_card(path)
+    model = build(card)
+    tensors = load_file(path)
+    own = model.state_dict()
+    wrong = sorted(set(own) ^ set(tensors))
+    wrong += [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
+    if wrong:
+        raise CheckpointError(
+            f"{path} does not fit the network it names ({card.arch}): {', '.join(wrong[:3])}"
+        )
+    if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
+        raise CheckpointError(f"{path} holds numbers that are not finite; it is damaged")
+    model.load_state_dict(tensors)
+    return model.eval().requires_grad_(False), card
+
+
+def sha256(path: Path) -> str:
+    """The digest printed in the table of released weights."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def weights_folder() -> Path:
+    """Where the released weights lie: inside an installed package, or in the repository."""
+    packaged = Path(str(importlib.resources.files("remaster"))) / "_weights"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[1] / "weights"
+
+
+def released() -> dict[str, Path]:
+    """The released weights by name, in alphabetical order."""
+    return {path.stem: path for path in sorted(weights_folder().glob("*.safetensors"))}
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write the state of a training (optimiser, moving average, counters), whole or not at all."""
+    partial = path.with_name(f".{path.name}.part")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what `save_state` wrote; tensors and plain values only.
+
+    Raises:
+        CheckpointError: the file is damaged or holds anything else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, ValueError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be read as a training state: {error}") from error
+    assert isinstance(state, dict)
+    return state
+
+
+def average(own: dict[str, Tensor], new: dict[str, Tensor], decay: float) -> None:
+    """own = decay * own + (1 - decay) * new, in place: the moving average of weights."""
+    for name, tensor in own.items():
+        tensor.lerp_(new[name].to(tensor), 1 - decay)

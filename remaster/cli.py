@@ -1,0 +1,373 @@
+"""The command line: flags to options, one call, words and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from remaster.errors import OptionsError, RemasterError
+
+if TYPE_CHECKING:
+    from remaster.pipeline import Plan, Progress, RunResult
+
+EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some of several files failed."
+
+
+class Seconds(click.ParamType):
+    """A time: seconds, or [HH:]MM:SS[.mmm]."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> Fraction:
+        try:
+            total = Fraction(0)
+            for part in str(value).split(":"):
+                total = total * 60 + Fraction(part)
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value!r} is no time: give seconds or HH:MM:SS.mmm", param, context)
+        return total
+
+
+class FrameSize(click.ParamType):
+    """A size in pixels, WIDTHxHEIGHT."""
+
+    name = "WxH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> tuple[int, int]:
+        width, _, height = str(value).lower().partition("x")
+        if not (width.isdigit() and height.isdigit()):
+            self.fail(f"{value!r} is no size: give WIDTHxHEIGHT, as in 1440x1080", param, context)
+        return int(width), int(height)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
+@click.version_option(package_name="remaster")
+def main() -> None:
+    """Enlarge and restore old anime, and lose nothing else the file held."""
+
+
+def fail(error: RemasterError) -> None:
+    """One line on standard error."""
+    click.echo(f"remaster: {' '.join(str(error).split())}", err=True)
+
+
+@main.command(epilog=EPILOG)
+@click.argument(
+    "inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path),
+    help="Output file (.mp4, .mkv, .mov, .webm); a folder for several inputs.",
+)  # fmt: skip
+@click.option(
+    "-s", "--scale", type=int, help="Enlarge this many times along each axis.  [default: 2]"
+)
+@click.option("--height", type=int, help="Output height instead of a scale, as in 1080.")
+@click.option("--size", type=FrameSize(), help="Output size instead of a scale.")
+@click.option(
+    "-m",
+    "--model",
+    default="auto",
+    show_default=True,
+    help="A name `remaster models` lists, or a .safetensors file.",
+)
+@click.option(
+    "--reuse",
+    type=click.Choice(["off"]),
+    default="off",
+    show_default=True,
+    help="Reuse of what did not change.",
+)
+@click.option("--batch", type=int, default=0, help="Frames computed together.  [default: chosen]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "fp16", "bf16"]),
+    default="auto",
+    show_default=True,
+)
+@click.option(
+    "-c",
+    "--codec",
+    default="libx264",
+    show_default=True,
+    help="libx264, libx265, libsvtav1, libvpx-vp9, prores_ks, ffv1, or a hardware encoder `remaster models` lists.",
+)
+@click.option(
+    "--crf", type=int, help="Quality of the encoder; smaller is better.  [default: the codec's]"
+)
+@click.option("--encoder-preset", help="The encoder's own preset, as in veryfast or 8.")
+@click.option(
+    "--pix-fmt", help="FFmpeg's pixel format.  [default: the source's depth and sampling]"
+)
+@click.option("--start", type=Seconds(), help="First moment to keep: seconds or HH:MM:SS.mmm.")
+@click.option("--end", type=Seconds(), help="First moment not to keep.")
+@click.option("--duration", type=Seconds(), help="Length to keep, instead of --end.")
+@click.option("-y", "--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option(
+    "--progress",
+    type=click.Choice(["bar", "json", "none"]),
+    default="bar",
+    show_default=True,
+    help="Shown on standard error.",
+)
+def run(inputs: tuple[Path, ...], output: Path, progress: str, **flags: Any) -> None:
+    """Remaster video files.
+
+    Example: remaster run old_episode.mp4 -o hd.mp4 --scale 4
+    """
+    from remaster.pipeline import RunOptions
+
+    try:
+        options = RunOptions(**flags)
+        outputs = _outputs(inputs, output)
+    except OptionsError as error:
+        raise click.UsageError(str(error)) from error
+    failed = 0
+    for source, target in zip(inputs, outputs):
+        try:
+            _run_one(source, target, options, progress)
+        except RemasterError as error:
+            fail(error)
+            failed += 1
+    if failed:
+        sys.exit(1 if failed == len(inputs) else 3)
+
+
+def _outputs(inputs: tuple[Path, ...], output: Path) -> list[Path]:
+    """Where each input goes: the output itself, or under its own name in a folder."""
+    if len(inputs) == 1 and not output.is_dir():
+        return [output]
+    if not output.is_dir():
+        raise OptionsError(f"{output} must be an existing folder, since there are several inputs")
+    names = [p.with_suffix(p.suffix if p.suffix in (".mp4", ".mov", ".webm") else ".mkv").name for p in inputs]  # fmt: skip
+    if len(set(names)) < len(names):
+        raise OptionsError("two inputs would have the same output name; run them one by one")
+    return [output / name for name in names]
+
+
+def _run_one(source: Path, output: Path, options: Any, progress: str) -> None:
+    from remaster.pipeline import run as run_file
+
+    show, close = _progress(progress, source.name)
+    try:
+        result = run_file(
+            source, output, options, progress=show, planned=_say_plan if progress == "bar" else None
+        )
+    finally:
+        close()
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if progress == "json":
+        _json({"event": "done", **_summary(result)})
+    elif progress == "bar":
+        click.echo(_report(result))
+
+
+def _say_plan(plan: Plan) -> None:
+    video, target = plan.source.video, plan.target
+    click.echo(
+        f"{plan.source.path.name}: {video.width}x{video.height} to {target.width}x{target.height} "
+        f"with {plan.model_name} on {plan.device}, {str(plan.dtype).removeprefix('torch.')}, "
+        f"{plan.encoding.codec} {plan.encoding.pixel_format}",
+        err=True,
+    )
+    for note in plan.notes:
+        click.echo(f"note: {note}", err=True)
+
+
+def _progress(kind: str, name: str) -> tuple[Callable[[Progress], None] | None, Callable[[], None]]:
+    """What to call after every batch, and at the end."""
+    if kind == "none":
+        return None, lambda: None
+    if kind == "json":
+        return _json_progress(name), lambda: None
+    from tqdm import tqdm
+
+    bar = tqdm(unit=" frames", desc=name, disable=None, dynamic_ncols=True)
+
+    def show(state: Progress) -> None:
+        bar.total = max(state.total, state.frames) if state.total else None
+        bar.update(state.frames - bar.n)
+
+    return show, bar.close
+
+
+def _json_progress(name: str) -> Callable[[Progress], None]:
+    def show(state: Progress) -> None:
+        _json(
+            {
+                "event": "progress",
+                "input": name,
+                "frames": state.frames,
+                "total": state.total,
+                "fps": round(state.frames_per_second, 2),
+                "seconds_left": state.seconds_left and round(state.seconds_left, 1),
+            }
+        )
+
+    return show
+
+
+def _json(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document), err=True)
+
+
+def _summary(result: RunResult) -> dict[str, Any]:
+    return {
+        "output": str(result.output),
+        "frames": result.frames,
+        "bytes": result.bytes,
+        "seconds": round(result.seconds, 3),
+        "start_up_seconds": round(result.start_up_seconds, 3),
+        "fps": round(result.frames_per_second, 3),
+        "busy_seconds": {k: round(v, 3) for k, v in result.busy_seconds.items()},
+        "advice": result.advice,
+        "warnings": list(result.warnings),
+    }
+
+
+def _report(result: RunResult) -> str:
+    busy = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.busy_seconds.items())
+    return (
+        f"{result.output}: {result.frames} frames in {result.seconds:.1f} s "
+        f"({result.frames_per_second:.1f} fps), {result.bytes / 1e6:.1f} MB, verified\n"
+        f"time inside: {busy}\n{result.advice}"
+    )
+
+
+@main.command()
+def models() -> None:
+    """List the networks and encoders that can be used here."""
+    from remaster.checkpoint import read_card, released
+    from remaster.media.encoders import available_encoders
+
+    for name, path in released().items():
+        card = read_card(path)
+        click.echo(f"{name:12} x{card.scale}  {card.arch}, {path.stat().st_size / 1000:.0f} kB")
+    click.echo("identity     x1  changes nothing: shows what survives the trip")
+    click.echo("lanczos      any scale, no network\nbicubic      any scale, no network")
+    click.echo(f"encoders: {', '.join(available_encoders())}")
+
+
+@main.command()
+@click.argument("data", metavar="DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Weights to write, .safetensors.",
+)
+@click.option("-s", "--scale", type=int, default=2, show_default=True)
+@click.option("--size", default="fast", show_default=True, help="Size of the network.")
+@click.option(
+    "--hold-out", multiple=True, metavar="FOLDER", help="Name of a source folder never trained on."
+)
+@click.option(
+    "--minutes",
+    type=float,
+    default=35.0,
+    show_default=True,
+    help="How long to train; the same command goes on where it stopped.",
+)
+@click.option("--batch", type=int, default=16, show_default=True)
+@click.option(
+    "--patch", type=int, default=48, show_default=True, help="Side of a patch in source pixels."
+)
+@click.option(
+    "--pool",
+    type=int,
+    default=12000,
+    show_default=True,
+    help="Pairs prepared before the first step.",
+)
+@click.option(
+    "--drawn",
+    type=float,
+    default=0.35,
+    show_default=True,
+    help="Share of pictures the program draws itself.",
+)
+@click.option(
+    "--damaged",
+    type=float,
+    default=0.4,
+    show_default=True,
+    help="Share of pairs that went through noise and a codec.",
+)
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True)
+@click.option(
+    "--ema",
+    type=float,
+    default=0.999,
+    show_default=True,
+    help="Decay of the weights' moving average.",
+)
+@click.option("--threads", type=int, default=0, help="Processor threads.  [default: all]")
+@click.option("--seed", type=int, default=0, show_default=True)
+def train(data: tuple[Path, ...], output: Path, **flags: Any) -> None:
+    """Fit a network on folders of pictures and videos.
+
+    Example: remaster train stills/ episodes/ -o mine-x2.safetensors --minutes 60
+    """
+    from remaster.train.loop import fit
+    from remaster.train.options import TrainOptions
+
+    try:
+        options = TrainOptions(data, output, **flags)
+    except OptionsError as error:
+        raise click.UsageError(str(error)) from error
+    _or_fail(lambda: fit(options, lambda line: click.echo(line, err=True)))
+    click.echo(f"wrote {output}")
+
+
+@main.command()
+@click.argument("weights", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of pictures.",
+)
+@click.option(
+    "--folder", "folders", multiple=True, required=True, help="Name of a source folder to score on."
+)
+@click.option(
+    "--side",
+    type=int,
+    default=512,
+    show_default=True,
+    help="Middle part of each picture that is used.",
+)
+def score(
+    weights: tuple[Path, ...], data: tuple[Path, ...], folders: tuple[str, ...], side: int
+) -> None:
+    """Score weights on pictures they never saw, beside bicubic and Lanczos."""
+    from remaster.train.evaluate import as_table, held_out_pictures
+    from remaster.train.evaluate import score as score_weights
+
+    def work() -> None:
+        pictures = held_out_pictures(data, folders, side)
+        click.echo(as_table([s for path in weights for s in score_weights(path, pictures)]))
+
+    _or_fail(work)
+
+
+def _or_fail(work: Callable[[], object]) -> None:
+    try:
+        work()
+    except RemasterError as error:
+        fail(error)
+        sys.exit(1)

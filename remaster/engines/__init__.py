@@ -1,0 +1,1 @@
+"""How a network is run: one module per engine, the same call behind each."""

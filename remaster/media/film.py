@@ -1,0 +1,117 @@
+"""The film's own stream in the output: how it is set up, and pictures as the encoder eats them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import cast
+
+import numpy as np
+import torch
+from av.codec.context import ThreadType
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.stream import VideoStream
+
+from remaster.frames import Color, Frame, PixelLayout, VideoInfo
+from remaster.media.encoders import Encoding
+from remaster.media.formats import (
+    MATRICES,
+    PRIMARIES,
+    RANGES,
+    TRANSFERS,
+    color_number,
+    layout_of,
+    planar_format,
+    plane_order,
+)
+
+__all__ = ["FilmEncoder"]
+
+_ASSUMED_RATE = Fraction(25)
+
+
+class FilmEncoder:
+    """Frames in, packets out."""
+
+    def __init__(
+        self,
+        container: OutputContainer,
+        video: VideoInfo,
+        encoding: Encoding,
+        *,
+        rotation: int = 0,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add the film's stream to a container; its header may be written afterwards."""
+        self._video = video
+        self._layout = layout_of(encoding.pixel_format)
+        self._rate = video.frame_rate or _ASSUMED_RATE
+        self._durations: dict[int, int] = {}
+        self.pts: list[int] = []
+        """Of every frame so far, in `video.time_base`."""
+
+        stream = container.add_stream(encoding.codec, rate=self._rate)
+        assert isinstance(stream, VideoStream)
+        self._stream = stream
+        self._set_up(encoding, container.format.name)
+        stream.metadata.update(tags or {})
+        if rotation:
+            stream.set_display_rotation(rotation)
+
+    def encode(self, frame: Frame | None) -> list[Packet[VideoStream]]:
+        """Packets that are ready after one more frame, or after the last with None."""
+        if frame is not None:
+            assert not self.pts or frame.pts > self.pts[-1], "frames come in order"
+            self.pts.append(frame.pts)
+            usual = round(1 / self._rate / self._video.time_base)
+            self._durations[frame.pts] = frame.duration or max(1, usual)
+        packets = self._stream.encode(None if frame is None else self._picture(frame))
+        for packet in packets:
+            if packet.pts in self._durations:
+                packet.duration = self._durations.pop(packet.pts)
+        return packets
+
+    def _set_up(self, encoding: Encoding, container_format: str) -> None:
+        video, context = self._video, self._stream.codec_context
+        context.width, context.height = video.width, video.height
+        context.pix_fmt = encoding.pixel_format
+        context.time_base = video.time_base
+        context.sample_aspect_ratio = video.sample_aspect_ratio
+        context.thread_type = ThreadType.AUTO
+        for name, number in _color_numbers(video.color).items():
+            setattr(context, name, number)
+        options = {**encoding.options, "chroma_sample_location": video.color.chroma_location}
+        context.options.update(options)
+        if encoding.codec == "libx265" and container_format in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # what Apple's players ask for
+
+    def _picture(self, frame: Frame) -> VideoFrame:
+        video = self._video
+        picture = VideoFrame(video.width, video.height, planar_format(self._layout))
+        for plane, index in zip(frame.planes, plane_order(self._layout), strict=True):
+            _fill(picture.planes[index], plane, self._layout)
+        for name, number in _color_numbers(video.color).items():
+            setattr(picture, name, number)
+        picture.pts, picture.time_base = frame.pts, video.time_base
+        picture.duration = self._durations[frame.pts]
+        return picture
+
+
+def _color_numbers(color: Color) -> dict[str, int]:
+    """FFmpeg's attributes of a codec context or a picture."""
+    return {
+        "colorspace": color_number(MATRICES, color.matrix),
+        "color_range": color_number(RANGES, color.range),
+        "color_primaries": color_number(PRIMARIES, color.primaries),
+        "color_trc": color_number(TRANSFERS, color.transfer),
+    }
+
+
+def _fill(plane: VideoPlane, values: torch.Tensor, layout: PixelLayout) -> None:
+    """Copy (H, W) code values into a picture's plane, whose rows are padded."""
+    dtype = np.uint8 if layout.bit_depth == 8 else np.int16
+    rows = np.frombuffer(cast("memoryview", plane), dtype).reshape(plane.height, -1)
+    rows[:, : plane.width] = values.numpy()

@@ -1,0 +1,298 @@
+"""What a source file holds, found out before any work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import AttachmentStream, Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from remaster import color
+from remaster.errors import SourceError
+from remaster.frames import VideoInfo
+from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
+
+__all__ = ["Chapter", "Source", "StreamInfo", "open_source", "pixel_aspect_ratio", "probe"]
+
+_FORMATS = [
+    "mov",
+    "matroska",
+    "avi",
+    "mpegts",
+    "mpeg",
+    "mpegvideo",
+    "m4v",
+    "h264",
+    "hevc",
+    "obu",
+    "av1",
+    "ivf",
+    "flv",
+    "asf",
+    "ogg",
+    "rm",
+    "wtv",
+    "dv",
+    "nut",
+    "mxf",
+    "mxf_d10",
+    "gif",
+    "apng",
+    "yuv4mpegpipe",
+    "vc1",
+    "dirac",
+    "nuv",
+    "swf",
+    "bink",
+    "smk",
+    "film_cpk",
+    "thp",
+    "roq",
+    "fli",
+]
+"""Demuxers that read one file and nothing else: no playlist, no list of files, no text."""
+
+_FREE_RUNNING_CLOCKS = ("mpegts", "mpeg")
+_CENTERED_CHROMA = ("mpeg1video", "mjpeg")
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """One stream of a source."""
+
+    index: int
+    kind: str
+    """`video`, `audio`, `subtitle`, `attachment`, `data` or `unknown`."""
+
+    codec: str
+    """FFmpeg's name of the codec; empty where FFmpeg has none."""
+
+    decoder: str
+    """FFmpeg's name of its decoder; empty where FFmpeg has none."""
+
+    metadata: Mapping[str, str]
+    disposition: int
+    is_cover: bool
+    has_header: bool
+    """Whether the container holds the codec's header (extradata) apart from the packets."""
+
+    @property
+    def language(self) -> str | None:
+        return self.metadata.get("language")
+
+    @property
+    def title(self) -> str | None:
+        return self.metadata.get("title")
+
+    def __str__(self) -> str:
+        words = [f"{self.kind} stream {self.index}", f"({self.codec or 'unknown codec'}"]
+        named = ", ".join(word for word in (self.language, self.title) if word)
+        return " ".join(words) + (f", {named})" if named else ")")
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A named part of the film; times in seconds, `Source.origin` already subtracted."""
+
+    start: Fraction
+    end: Fraction
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A media file that holds a video which can be decoded."""
+
+    path: Path
+    format_name: str
+    video: VideoInfo
+    video_index: int
+    pixel_format: str
+    """FFmpeg's name, as decoded; `video.layout` is what the reader makes of it."""
+
+    streams: tuple[StreamInfo, ...]
+    chapters: tuple[Chapter, ...]
+    metadata: Mapping[str, str]
+    start_seconds: Fraction
+    """Where the container says that it starts."""
+
+    duration_seconds: float | None
+    origin: Fraction
+    """Seconds subtracted from every time of every stream: the clock of MPEG transport and
+    program streams starts anywhere. 0 elsewhere: offsets between streams are kept as they are."""
+
+    rotation: int
+    """Degrees counter-clockwise by which a player turns the picture."""
+
+    guessed: tuple[str, ...]
+    """Fields of the colour that the file does not state."""
+
+
+@contextmanager
+def open_source(path: Path) -> Iterator[InputContainer]:
+    """Open a local media file for reading; closed on the way out.
+
+    Only the file protocol and formats that never open other files are allowed.
+
+    Raises SourceError when there is no such file or it is no media file.
+    """
+    _check_file(path)
+    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(_FORMATS)}
+    try:
+        container = av.open(
+            f"file:{path.absolute()}", "r", container_options=options, metadata_errors="replace"
+        )
+    except (av.FFmpegError, OSError) as error:
+        raise SourceError(
+            f"{path} is not a media file that can be read ({error.strerror or error}): give a "
+            f"video in MP4, MKV, MOV, AVI, WebM, TS or VOB."
+        ) from error
+    with container:
+        yield container
+
+
+def probe(path: str | Path) -> Source:
+    """Read what a file holds and decode its first picture.
+
+    Raises SourceError when the file cannot be read, or holds no video that can be decoded.
+    """
+    path = Path(path)
+    with open_source(path) as container:
+        stream = _film(container, path)
+        streams = tuple(_describe_stream(each) for each in container.streams)
+        start = Fraction(container.start_time or 0, av.time_base)
+        origin = start if container.format.name in _FREE_RUNNING_CLOCKS else Fraction(0)
+        chapters = _read_chapters(container, origin)
+        duration = None if container.duration is None else container.duration / av.time_base
+        metadata = dict(container.metadata)
+        format_name = container.format.name
+        frame = _first_frame(container, stream, path)
+        video, guessed = _describe_video(stream, frame, duration)
+        return Source(
+            path=path,
+            format_name=format_name,
+            video=video,
+            video_index=stream.index,
+            pixel_format=frame.format.name,
+            streams=streams,
+            chapters=chapters,
+            metadata=metadata,
+            start_seconds=start,
+            duration_seconds=duration,
+            origin=origin,
+            rotation=frame.rotation,
+            guessed=guessed,
+        )
+
+
+def pixel_aspect_ratio(stream: VideoStream) -> Fraction:
+    """Width of a pixel over its height: the container's word, else that of the decoded bits."""
+    stated = stream.sample_aspect_ratio or Fraction(1)
+    return stated if stated != 1 else stream.codec_context.sample_aspect_ratio or stated
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise SourceError(f"There is no file {path}: check the name.")
+    if path.is_dir():
+        raise SourceError(f"{path} is a directory: give a video file.")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path} is empty: it holds no video.")
+
+
+def _is_cover(stream: Stream) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _film(container: InputContainer, path: Path) -> VideoStream:
+    """The first video stream that is no cover picture."""
+    films = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not films:
+        raise SourceError(f"{path} holds no video stream: give a file with a picture.")
+    if films[0].codec_context is None:
+        raise SourceError(f"{path}: no decoder for its video stream is known.")
+    return films[0]
+
+
+def _describe_stream(stream: Stream) -> StreamInfo:
+    context = stream.codec_context
+    name = None if isinstance(stream, AttachmentStream) else stream.name
+    return StreamInfo(
+        index=stream.index,
+        kind=stream.type,
+        codec=context.codec.canonical_name if context is not None else (name or ""),
+        decoder=context.codec.name if context is not None else "",
+        metadata=dict(stream.metadata),
+        disposition=int(stream.disposition),
+        is_cover=stream.type == "video" and _is_cover(stream),
+        has_header=context is not None and bool(context.extradata),
+    )
+
+
+def _read_chapters(container: InputContainer, origin: Fraction) -> tuple[Chapter, ...]:
+    return tuple(
+        Chapter(
+            start=chapter["start"] * (chapter["time_base"] or Fraction(1)) - origin,
+            end=chapter["end"] * (chapter["time_base"] or Fraction(1)) - origin,
+            metadata=dict(chapter["metadata"]),
+        )
+        for chapter in container.chapters()
+    )
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
+    """The first picture that decodes; damaged packets before it are the reader's to report."""
+    failure: av.FFmpegError | None = None
+    for packet in container.demux(stream):
+        try:
+            for frame in packet.decode():
+                return frame
+        except av.FFmpegError as error:
+            failure = error
+    reason = failure.strerror if failure is not None else "it has no pictures"
+    raise SourceError(f"The video of {path} cannot be decoded ({reason}): the file is damaged.")
+
+
+def _describe_video(
+    stream: VideoStream, frame: VideoFrame, duration_seconds: float | None
+) -> tuple[VideoInfo, tuple[str, ...]]:
+    """The video as the reader delivers it, and the names of the colour's guessed fields."""
+    assert stream.time_base is not None
+    context = stream.codec_context
+    layout = layout_of(frame.format.name)
+    is_rgb = layout.subsampling == "rgb"
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or None
+    matrix = MATRICES.get(frame.colorspace) or MATRICES.get(context.colorspace)
+    color_range = RANGES.get(frame.color_range) or RANGES.get(context.color_range)
+    described, guessed = color.describe(
+        None if matrix == "rgb" and not is_rgb else matrix,
+        "full" if frame.format.name.startswith("yuvj") else color_range,
+        PRIMARIES.get(frame.color_primaries) or PRIMARIES.get(context.color_primaries),
+        TRANSFERS.get(frame.color_trc) or TRANSFERS.get(context.color_trc),
+        "center" if context.codec.canonical_name in _CENTERED_CHROMA else None,
+        width=frame.width,
+        height=frame.height,
+        frame_rate=rate,
+        is_rgb=is_rgb,
+    )
+    count = stream.frames or (
+        round(duration_seconds * rate) if duration_seconds and rate is not None else None
+    )
+    info = VideoInfo(
+        width=frame.width,
+        height=frame.height,
+        time_base=stream.time_base,
+        frame_rate=rate,
+        sample_aspect_ratio=pixel_aspect_ratio(stream),
+        layout=layout,
+        color=described,
+        frame_count=count,
+    )
+    return info, guessed

@@ -1,0 +1,265 @@
+"""The output file: the film encoded, everything else copied, in place only when verified."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from remaster.errors import OutputError
+from remaster.frames import Frame, VideoInfo
+from remaster.media.copying import PacketCopier, Span
+from remaster.media.encoders import Encoding, container_format
+from remaster.media.film import FilmEncoder
+from remaster.media.probe import Source
+from remaster.media.rehearsal import rehearse
+from remaster.media.streams import StreamPlan, plan_streams
+from remaster.media.verify import Expectation, verify
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter as ContainerChapter
+
+__all__ = ["Writer", "Written", "check_output"]
+
+_CHAPTER_TICK = Fraction(1, 1000)
+_LONGEST_NAME = 60
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FILM_TAGS = ("title", "language")
+_MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
+_MUXER_OPTIONS = {
+    "mp4": {"movflags": "+faststart+write_colr"},
+    "mov": {"movflags": "+faststart+write_colr"},
+    "matroska": {"avoid_negative_ts": "disabled"},
+    "webm": {"avoid_negative_ts": "disabled"},
+}
+"""Matroska by default moves the whole film when the sound begins before it."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a finished file holds."""
+
+    path: Path
+    frames: int
+    bytes: int
+    packets: tuple[tuple[str, int], ...]
+    """(stream, packets) of everything that was copied or converted."""
+
+    warnings: tuple[str, ...]
+
+
+def check_output(output: Path, source: Source, *, overwrite: bool) -> None:
+    """Raise OutputError or OptionsError for a path that a film cannot be written to."""
+    container_format(output)
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"There is no directory {folder}: create it, or write elsewhere.")
+    if output.is_dir():
+        raise OutputError(f"{output} is a directory: give a file name.")
+    if output.exists() and output.samefile(source.path):
+        raise OutputError(f"{output} is the input itself: write to another file.")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists: give -y to replace it, or write to another file.")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"The directory {folder} cannot be written to: write elsewhere.")
+
+
+class Writer:
+    """Writes one film; a context manager.
+
+    Nothing appears at `output` until `finish` has verified the whole file. Leaving the context
+    without `finish` removes the unfinished file and leaves an older output untouched.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        source: Source,
+        video: VideoInfo,
+        encoding: Encoding,
+        *,
+        overwrite: bool,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+    ) -> None:
+        """Check everything that can be checked before work starts.
+
+        Args:
+            output: .mkv, .mp4, .mov or .webm.
+            source: where sound, subtitles, chapters and the rest come from.
+            video: the film as it is to be written.
+            encoding: from `choose_encoding`.
+            overwrite: whether an existing output may be replaced.
+            start, end: seconds, `source.origin` subtracted: the part that is written. The times
+                of the frames given to `write` count from `start`.
+
+        Raises OptionsError and OutputError.
+        """
+        check_output(output, source, overwrite=overwrite)
+        self._output = output
+        self._source = source
+        self._video = video
+        self._encoding = encoding
+        self._format = container_format(output)
+        self._span = Span.of(source, start, end)
+        self._resources = ExitStack()
+        self.plan: StreamPlan = plan_streams(source, self._format)
+        rehearse(video, encoding, self._format)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as resources, self._explained():
+            self._partial = resources.enter_context(_partial_file(self._output))
+            self._container = av.open(
+                f"file:{self._partial.absolute()}",
+                "w",
+                format=self._format,
+                container_options=_MUXER_OPTIONS[self._format],
+            )
+            resources.callback(_abandon, self._container)
+            self._copier = resources.enter_context(PacketCopier(self._source, self._span))
+            self._add_streams()
+            self._container.start_encoding()
+            self._copier.start(self._container)
+            self._resources = resources.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._resources.close()
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame; planes on the CPU as `layout_of(encoding.pixel_format)` says.
+
+        Raises OutputError when the disk is full or the encoder fails.
+        """
+        with self._explained():
+            self._mux(self._film.encode(frame))
+
+    def finish(self) -> Written:
+        """Flush, verify, and put the file in its place.
+
+        Raises OutputError, and VerificationError when what was written is not what was asked.
+        """
+        with self._explained():
+            self._mux(self._film.encode(None))
+            self._copier.advance(None)
+            self._container.close()
+            _flush_to_disk(self._partial)
+        tallies, pts = self._copier.tallies, self._film.pts
+        attachments, chapters = self._copier.attachments, len(self._chapters())
+        verify(self._partial, Expectation(self._video, pts, tallies, attachments, chapters))
+        size = self._partial.stat().st_size
+        with self._explained():
+            os.replace(self._partial, self._output)
+            _flush_to_disk(self._output.absolute().parent)
+        packets = tuple((str(tally.stream), tally.packets) for tally in tallies)
+        return Written(self._output, len(pts), size, packets, self.plan.warnings)
+
+    def _add_streams(self) -> None:
+        """The streams of the output, in the order of the source, and what describes the file."""
+        planned = {each.stream.index: each for each in self.plan.streams}
+        for info in self._source.streams:
+            if info.index == self._source.video_index:
+                self._film = FilmEncoder(
+                    self._container,
+                    self._video,
+                    self._encoding,
+                    rotation=self._source.rotation,
+                    tags={key: info.metadata[key] for key in _FILM_TAGS if key in info.metadata},
+                )
+            elif info.index in planned:
+                self._copier.add_stream(planned[info.index], self._container)
+        tags = self._source.metadata
+        self._container.metadata.update(
+            {key: value for key, value in tags.items() if key.lower() not in _MUXER_TAGS}
+        )
+        self._container.set_chapters(self._chapters())
+
+    def _chapters(self) -> list[ContainerChapter]:
+        """The source's chapters that lie in the part which is written, clipped to it."""
+        begin = self._span.shift - self._source.origin
+        length = self._span.length
+        chapters: list[ContainerChapter] = []
+        for chapter in self._source.chapters:
+            start, end = max(chapter.start - begin, Fraction(0)), chapter.end - begin
+            end = end if length is None else min(end, length)
+            if end > start:
+                chapters.append(
+                    {
+                        "id": len(chapters) + 1,
+                        "start": round(start / _CHAPTER_TICK),
+                        "end": round(end / _CHAPTER_TICK),
+                        "time_base": _CHAPTER_TICK,
+                        "metadata": dict(chapter.metadata),
+                    }
+                )
+        return chapters
+
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        """The film's packets, each behind everything else that is due before it."""
+        for packet in packets:
+            ticks = packet.dts if packet.dts is not None else packet.pts
+            if ticks is not None:
+                self._copier.advance(ticks * packet.time_base)
+            self._container.mux(packet)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say in words what a library says in numbers."""
+        try:
+            yield
+        except (av.FFmpegError, OSError, ValueError) as error:
+            if getattr(error, "errno", None) in _FULL_DISK:
+                raise OutputError(
+                    f"The disk is full, {self._output} could not be finished: free some space "
+                    f"or write elsewhere."
+                ) from error
+            raise OutputError(
+                f"{self._output} could not be written with {self._encoding.codec} as "
+                f"{self._format}: {getattr(error, 'strerror', None) or error}."
+            ) from error
+
+
+@contextmanager
+def _partial_file(output: Path) -> Iterator[Path]:
+    """A new empty file beside `output`, removed on the way out if it is still there."""
+    name = f".{output.name[:_LONGEST_NAME]}.{secrets.token_hex(4)}.part"
+    partial = output.absolute().parent / name
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield partial
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _abandon(container: OutputContainer) -> None:
+    """Close a container whose file is thrown away, so that its errors matter no more."""
+    with suppress(av.FFmpegError, OSError, ValueError):
+        container.close()
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Make sure that a file, or a directory's list of files, survives a power cut."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Fitting networks: data, damage, losses, the loop, scores."""

@@ -1,0 +1,115 @@
+"""Scores of weights on pictures they never saw, beside the interpolations anyone has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from remaster.checkpoint import load_model
+from remaster.color import conversion, mix
+from remaster.errors import DataError
+from remaster.metrics import luma, psnr, ssim
+from remaster.regions import pad
+from remaster.resampling import resize
+from remaster.train.data import list_sources, read_picture, to_uint8, to_ycc
+from remaster.train.degrade import downscale
+
+KERNELS = ("box", "catmull-rom", "lanczos", "triangle")
+INTERPOLATIONS = {"bicubic": "catmull-rom", "lanczos": "lanczos"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over the pictures shrunk with one kernel."""
+
+    weights: str
+    scale: int
+    kernel: str
+    pictures: int
+    psnr: dict[str, float]
+    """Method -> PSNR-Y in dB."""
+
+    ssim: dict[str, float]
+
+
+def enlarge(model: nn.Module, rgb: Tensor) -> Tensor:
+    """(1, 3, H, W) R'G'B' in [0, 1] through a planes network, as 4:4:4."""
+    padded, frame = pad(to_ycc(rgb), model.padding, model.grid)  # type: ignore[arg-type]
+    y, chroma = model(padded, "444")
+    ycc = torch.cat([frame.cut(part, model.scale) for part in (y, chroma)], 1)  # type: ignore[arg-type]
+    return mix(ycc, conversion("bt709", "rgb"))
+
+
+def held_out_pictures(data: Sequence[Path], folders: Sequence[str], side: int) -> list[Tensor]:
+    """The middle of every opaque picture of those source folders, at most `side` pixels a side.
+
+    Sprites are set on mid grey. (1, 3, h, w) uint8 each.
+
+    Raises:
+        DataError: none of the folders holds a picture.
+    """
+    pictures = []
+    for source in list_sources(data):
+        if source.folder not in folders:
+            continue
+        pixels = torch.from_numpy(read_picture(source.path).copy()).permute(2, 0, 1)[None].float()
+        if pixels.shape[1] == 4:
+            alpha = pixels[:, 3:] / 255
+            pixels = pixels[:, :3] * alpha + 128 * (1 - alpha)
+        top, left = (max((n - side) // 2, 0) for n in pixels.shape[2:])
+        pictures.append(pixels[..., top : top + side, left : left + side].round())
+    if not pictures:
+        raise DataError(f"none of the folders {', '.join(folders)} holds a picture")
+    return pictures
+
+
+@torch.inference_mode()
+def score(
+    weights: Path, pictures: Sequence[Tensor], kernels: Sequence[str] = KERNELS
+) -> list[Score]:
+    """Enlarge what each kernel shrank and hold it against the picture.
+
+    PSNR and SSIM on rounded 8-bit luma (see `metrics.luma`), the outer `scale` pixels left out.
+    """
+    model, card = load_model(weights)
+    scores = []
+    for kernel in kernels:
+        totals: dict[str, list[float]] = {}
+        for picture in pictures:
+            height, width = (n // (2 * card.scale) * 2 * card.scale for n in picture.shape[2:])
+            gt = picture[..., :height, :width] / 255
+            lq = to_uint8(downscale(gt, card.scale, kernel)).float() / 255
+            results = {
+                name: resize(lq, (height, width), own) for name, own in INTERPOLATIONS.items()
+            }
+            results["network"] = enlarge(model, lq)
+            for name, sr in results.items():
+                pair = luma(to_uint8(sr).float() / 255), luma(gt)
+                values = (psnr(*pair, border=card.scale), ssim(*pair, border=card.scale))
+                for measure, value in zip(("psnr", "ssim"), values):
+                    totals.setdefault(f"{measure} {name}", []).append(float(value))
+        means = {key: sum(values) / len(values) for key, values in totals.items()}
+        psnrs = {n.split()[1]: v for n, v in means.items() if n.startswith("psnr")}
+        ssims = {n.split()[1]: v for n, v in means.items() if n.startswith("ssim")}
+        scores.append(Score(weights.stem, card.scale, kernel, len(pictures), psnrs, ssims))
+    return scores
+
+
+def as_table(scores: Sequence[Score]) -> str:
+    """Markdown: a row a kernel, gains over bicubic."""
+    lines = [
+        "| weights | kernel | pictures | bicubic | Lanczos | network | gain | SSIM Lanczos | SSIM network |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for s in scores:
+        gain = s.psnr["network"] - s.psnr["bicubic"]
+        lines.append(
+            f"| {s.weights} | {s.kernel} | {s.pictures} | {s.psnr['bicubic']:.2f} "
+            f"| {s.psnr['lanczos']:.2f} | {s.psnr['network']:.2f} | **{gain:+.2f}** "
+            f"| {s.ssim['lanczos']:.4f} | {s.ssim['network']:.4f} |"
+        )
+    return "\n".join(lines)

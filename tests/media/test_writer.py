@@ -1,0 +1,447 @@
+"""What came in goes out: frames, times, sound, and everything else the source held."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from av.stream import AttachmentStream, Disposition
+
+from remaster.errors import OptionsError, OutputError, VerificationError
+from remaster.frames import Color, Frame
+from remaster.media import writer as writer_module
+from remaster.media.copying import payload
+from remaster.media.encoders import Encoding, choose_encoding, container_format
+from remaster.media.formats import layout_of
+from remaster.media.probe import Source, probe
+from remaster.media.reader import read_frames
+from remaster.media.streams import convert_subtitle, plan_streams
+from remaster.media.writer import Writer, Written
+from tests.clips import Sound, Subtitles, cover_picture, make_clip
+
+MILLISECOND = Fraction(1, 1000)
+UNEVEN = (0, 40, 120, 160, 500, 501, 543, 1000, 1041, 1500)
+FASTEST = {"libx264": "ultrafast", "libx265": "ultrafast", "libsvtav1": "12", "libvpx-vp9": "8"}
+
+
+def encoding_for(source: Source, output: Path, codec: str = "libx264") -> Encoding:
+    return choose_encoding(
+        codec,
+        source.video.layout,
+        crf=None,
+        encoder_preset=FASTEST.get(codec),
+        pix_fmt=None,
+        container=container_format(output),
+    )
+
+
+def copy_film(
+    path: Path,
+    output: Path,
+    *,
+    codec: str = "libx264",
+    color: Color | None = None,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+) -> Written:
+    """Decode, encode, and write everything, pictures as they are."""
+    source = probe(path)
+    encoding = encoding_for(source, output, codec)
+    assert layout_of(encoding.pixel_format) == source.video.layout
+    video = replace(source.video, color=color or source.video.color)
+    shift = round((start or 0) / video.time_base)
+    with Writer(output, source, video, encoding, overwrite=False, start=start, end=end) as writer:
+        for frame in read_frames(source, start=start, end=end):
+            writer.write(replace(frame, pts=frame.pts - shift))
+        return writer.finish()
+
+
+def picture_times(path: Path) -> list[Fraction]:
+    """Seconds, by a plain decode."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return [(frame.pts or 0) * stream.time_base for frame in container.decode(stream)]
+
+
+def sound(path: Path) -> list[tuple[bytes, list[Fraction | None]]]:
+    """(bytes, times in seconds) of every audio track."""
+    infos = {info.index: info for info in probe(path).streams if info.kind == "audio"}
+    tracks: dict[int, tuple[bytearray, list[Fraction | None]]] = {
+        index: (bytearray(), []) for index in infos
+    }
+    with av.open(str(path)) as container:
+        for packet in container.demux(audio=tuple(range(len(infos)))):
+            if packet.size:
+                data, times = tracks[packet.stream_index]
+                data += payload(packet, infos[packet.stream_index])
+                times.append(None if packet.pts is None else packet.pts * packet.time_base)
+    return [(bytes(data), times) for data, times in tracks.values()]
+
+
+def assert_same_film(path: Path, output: Path) -> None:
+    """Frames, times and sound of `output` are those of `path`."""
+    source = probe(path)
+    wanted = [frame.pts * source.video.time_base for frame in read_frames(source)]
+    found = picture_times(output)
+    assert len(found) == len(wanted)
+    assert all(abs(a - b) <= MILLISECOND for a, b in zip(found, wanted, strict=True))
+    before, after = sound(path), sound(output)
+    assert len(before) == len(after)
+    is_pcm = any(info.codec.startswith("pcm") for info in source.streams)
+    for (data, times), (new_data, new_times) in zip(before, after, strict=True):
+        assert data == new_data
+        if is_pcm:
+            times, new_times = times[:1], new_times[:1]
+        assert len(times) == len(new_times)
+        for time, new_time in zip(times, new_times, strict=True):
+            if time is not None and new_time is not None:
+                assert abs(time - source.origin - new_time) <= 2 * MILLISECOND
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv", "out.mov"])
+@pytest.mark.parametrize(
+    ("name", "codec", "sounds"),
+    [
+        ("in.mp4", "libx264", ("aac", "aac")),
+        ("in.mp4", "libx264", ("ac3",)),
+        ("in.mp4", "libx264", ("mp2",)),
+        ("in.mkv", "libx264", ("aac", "ac3")),
+        ("in.mkv", "libx264", ("pcm_s16le",)),
+        ("in.mkv", "libx265", ("mp2",)),
+        ("in.mov", "libx264", ("pcm_s16le", "aac")),
+        ("in.avi", "mpeg4", ("mp2", "ac3")),
+        ("in.avi", "mpeg4", ("pcm_s16le",)),
+        ("in.ts", "libx264", ("aac", "ac3")),
+        ("in.ts", "mpeg2video", ("mp2",)),
+        ("in.vob", "mpeg2video", ("ac3", "mp2")),
+    ],
+)
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_frames_times_and_sound_survive(
+    tmp_path: Path, name: str, codec: str, sounds: tuple[str, ...], bframes: int, target: str
+) -> None:
+    tracks = [Sound(each, language) for each, language in zip(sounds, ("jpn", "eng"))]
+    path = make_clip(tmp_path / name, codec=codec, bframes=bframes, audio=tracks)
+    written = copy_film(path, tmp_path / target)
+    assert written.frames == 24
+    assert_same_film(path, tmp_path / target)
+    if name in ("in.mp4", "in.mkv", "in.mov", "in.ts"):
+        languages = [info.language for info in probe(tmp_path / target).streams[1:]]
+        assert languages == [track.language for track in tracks]
+
+
+@pytest.mark.parametrize("codec", ["flac", "libopus"])
+@pytest.mark.parametrize(("name", "target"), [("in.mkv", "out.mp4"), ("in.mp4", "out.mkv")])
+def test_flac_and_opus_survive(tmp_path: Path, codec: str, name: str, target: str) -> None:
+    path = make_clip(tmp_path / name, bframes=2, audio=(Sound(codec),))
+    copy_film(path, tmp_path / target)
+    assert_same_film(path, tmp_path / target)
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+@pytest.mark.parametrize("late", ["video", "audio"])
+def test_offsets_are_kept(tmp_path: Path, name: str, target: str, late: str) -> None:
+    half = Fraction(1, 2)
+    path = make_clip(
+        tmp_path / name,
+        bframes=2,
+        video_offset_seconds=half if late == "video" else Fraction(0),
+        audio=(Sound("aac", offset_seconds=half if late == "audio" else Fraction(0)),),
+    )
+    copy_film(path, tmp_path / target)
+    assert_same_film(path, tmp_path / target)
+    assert (
+        abs(picture_times(tmp_path / target)[0] - (half if late == "video" else 0)) <= MILLISECOND
+    )
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1"])
+def test_uneven_times_are_kept(tmp_path: Path, name: str, target: str, codec: str) -> None:
+    path = make_clip(tmp_path / name, time_base=MILLISECOND, pts=UNEVEN, bframes=2)
+    copy_film(path, tmp_path / target, codec=codec)
+    assert_same_film(path, tmp_path / target)
+    assert [round(time * 1000) for time in picture_times(tmp_path / target)] == list(UNEVEN)
+
+
+COLORS = [
+    Color("bt709", "limited", "bt709", "bt709"),
+    Color("bt709", "full", "bt709", "iec61966-2-1"),
+    Color("smpte170m", "limited", "smpte170m", "smpte170m"),
+    Color("bt470bg", "limited", "bt470bg", "smpte170m"),
+    Color("bt2020nc", "limited", "bt2020", "smpte2084", "topleft"),
+]
+
+
+@pytest.mark.parametrize("color", COLORS, ids=lambda color: f"{color.matrix}-{color.range}")
+@pytest.mark.parametrize(
+    ("codec", "target"),
+    [
+        ("libx264", "out.mp4"),
+        ("libx264", "out.mkv"),
+        ("libx265", "out.mov"),
+        ("libx265", "out.mkv"),
+        ("libsvtav1", "out.mp4"),
+        ("ffv1", "out.mkv"),
+    ],
+)
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
+def test_color_and_depth_are_tagged(
+    tmp_path: Path, codec: str, target: str, color: Color, pix_fmt: str
+) -> None:
+    path = make_clip(tmp_path / "in.mkv", frames=3, codec="ffv1", pix_fmt=pix_fmt)
+    copy_film(path, tmp_path / target, codec=codec, color=color)
+    found = probe(tmp_path / target)
+    assert replace(found.video.color, chroma_location=color.chroma_location) == color
+    assert found.guessed == ()
+    assert found.video.layout == probe(path).video.layout
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv", "out.mov"])
+def test_the_pixel_aspect_ratio_is_kept(tmp_path: Path, target: str) -> None:
+    path = make_clip(tmp_path / "in.mkv", sar=Fraction(16, 15))
+    copy_film(path, tmp_path / target)
+    assert probe(tmp_path / target).video.sample_aspect_ratio == Fraction(16, 15)
+
+
+def test_what_a_container_forgets_is_refused_before_work(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mkv", sar=Fraction(16, 15))
+    with pytest.raises(OutputError, match="pixel aspect ratio 16/15"):
+        copy_film(path, tmp_path / "out.mkv", codec="libsvtav1")
+    assert sorted(os.listdir(tmp_path)) == ["in.mkv"]
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuv444p12le", "gray"])
+def test_ffv1_gives_back_every_bit(tmp_path: Path, pix_fmt: str) -> None:
+    path = make_clip(tmp_path / "in.mkv", size=(61, 35), frames=5, codec="ffv1", pix_fmt=pix_fmt)
+    copy_film(path, tmp_path / "out.mkv", codec="ffv1")
+    before, after = list(read_frames(probe(path))), list(read_frames(probe(tmp_path / "out.mkv")))
+    assert len(before) == len(after) == 5
+    for old, new in zip(before, after, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(old.planes, new.planes, strict=True))
+
+
+def full_clip(folder: Path, name: str) -> Path:
+    """A clip with everything that its container holds beside film and sound."""
+    in_matroska = name.endswith(".mkv")
+    lines = [(0.0, 0.3, "One"), (0.5, 1.6, "Two\nlines"), (1.7, 1.9, "Three")]
+    return make_clip(
+        folder / name,
+        frames=50,
+        subtitles=(
+            (Subtitles(lines), Subtitles(lines, "ass", "ger"))
+            if in_matroska
+            else (Subtitles(lines, "mov_text"),)
+        ),
+        attachments={"font.ttf": b"FONT" * 100} if in_matroska else None,
+        cover=cover_picture(),
+        chapters=((0, 0.8, "Opening"), (0.8, 2, "Story")),
+        metadata={"title": "Episode 1"},
+    )
+
+
+def texts(path: Path) -> list[list[tuple[int, int, str]]]:
+    """(start ms, duration ms, text) of every subtitle that shows something, per track."""
+    source = probe(path)
+    infos = {info.index: info for info in source.streams if info.kind == "subtitle"}
+    tracks: dict[int, list[tuple[int, int, str]]] = {index: [] for index in infos}
+    with av.open(str(path)) as container:
+        for packet in container.demux(subtitles=tuple(range(len(infos)))):
+            data = payload(packet, infos[packet.stream_index]) if packet.size else b""
+            if data:
+                text = convert_subtitle(data, infos[packet.stream_index].codec, "subrip").decode()
+                start, length = packet.pts * packet.time_base, packet.duration * packet.time_base
+                tracks[packet.stream_index].append(
+                    (round(start * 1000), round(length * 1000), text)
+                )
+    return list(tracks.values())
+
+
+def attached(path: Path) -> list[bytes]:
+    """Fonts and covers."""
+    with av.open(str(path)) as container:
+        files = [each.data for each in container.streams if isinstance(each, AttachmentStream)]
+        covers = [
+            bytes(packet)
+            for packet in container.demux()
+            if packet.size and packet.stream.disposition & Disposition.attached_pic
+        ]
+    return sorted([*files, *covers])
+
+
+@pytest.mark.parametrize("name", ["in.mkv", "in.mp4"])
+@pytest.mark.parametrize("target", ["out.mkv", "out.mp4"])
+def test_everything_else_arrives(tmp_path: Path, name: str, target: str) -> None:
+    path, output = full_clip(tmp_path, name), tmp_path / target
+    written = copy_film(path, output)
+    before, after = probe(path), probe(output)
+    assert after.chapters == before.chapters
+    assert after.metadata["title"] == "Episode 1"
+    assert texts(output) == texts(path)
+    languages = [info.language for info in before.streams if info.kind == "subtitle"]
+    assert [info.language for info in after.streams if info.kind == "subtitle"] == languages
+    expected = attached(path)
+    if (name, target) == ("in.mkv", "out.mp4"):
+        expected.remove(b"FONT" * 100)
+        assert any("font.ttf" in warning or "attachment" in warning for warning in written.warnings)
+    assert attached(output) == expected
+    assert_same_film(path, output)
+
+
+def test_a_part_has_its_own_sound_texts_and_chapters(tmp_path: Path) -> None:
+    path = full_clip(tmp_path, "in.mkv")
+    for target in ("out.mkv", "out.mp4"):
+        output = tmp_path / target
+        copy_film(path, output, start=Fraction(3, 5), end=Fraction(9, 5))
+        times = picture_times(output)
+        assert len(times) == 30 and abs(times[0]) <= MILLISECOND
+        assert texts(output)[0] == [(0, 1000, "Two\nlines"), (1100, 100, "Three")]
+        chapters = probe(output).chapters
+        assert [(c.start, c.end) for c in chapters] == [
+            (0, Fraction(1, 5)),
+            (Fraction(1, 5), Fraction(6, 5)),
+        ]
+        heard = [time for time in sound(output)[0][1] if time is not None]
+        assert -Fraction(1024, 48000) - MILLISECOND <= heard[0] <= 0
+        assert Fraction(6, 5) - Fraction(1025, 48000) <= heard[-1] < Fraction(6, 5)
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv", "in.ts"])
+def test_sound_stays_in_step_in_a_part(tmp_path: Path, name: str, target: str) -> None:
+    """Every packet of the part keeps its distance to the pictures."""
+    path, start = make_clip(tmp_path / name, frames=100, bframes=2), Fraction(1, 2)
+    copy_film(path, tmp_path / target, start=start, end=Fraction(5, 2))
+    origin = probe(path).origin
+    [(data, times)], [(part, part_times)] = sound(path), sound(tmp_path / target)
+    assert part in data
+    shown = {round((time - origin - start) * 1000) for time in times if time is not None}
+    for time in part_times:
+        assert time is None or any(abs(round(time * 1000) - ms) <= 1 for ms in shown)
+
+
+def test_sound_that_a_container_cannot_hold_is_refused(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mkv", audio=(Sound("aac"), Sound("flac", "jpn")))
+    source = probe(path)
+    with pytest.raises(OutputError, match=r"audio stream 2 \(flac, jpn\).*\.mkv"):
+        plan_streams(source, "mov")
+    with pytest.raises(OutputError, match="audio stream 1"):
+        plan_streams(source, "webm")
+
+
+def test_dropped_streams_are_named_before_work(tmp_path: Path) -> None:
+    source = probe(full_clip(tmp_path, "in.mkv"))
+    warnings = "\n".join(plan_streams(source, "mp4").warnings)
+    assert "attachment" in warnings and "converted to mov_text" in warnings
+
+
+@contextmanager
+def begun(
+    path: Path, output: Path, *, overwrite: bool = False
+) -> Iterator[tuple[Writer, list[Frame]]]:
+    """A writer in which half of the film is written."""
+    source = probe(path)
+    frames = list(read_frames(source))
+    encoding = encoding_for(source, output)
+    with Writer(output, source, source.video, encoding, overwrite=overwrite) as writer:
+        for frame in frames[: len(frames) // 2]:
+            writer.write(frame)
+        yield writer, frames
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_failure_leaves_nothing_and_the_old_output(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path, output = make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    output.write_bytes(b"old")
+    with pytest.raises(error), begun(path, output, overwrite=True):
+        assert len(os.listdir(tmp_path)) == 3
+        raise error
+    assert output.read_bytes() == b"old"
+    assert sorted(os.listdir(tmp_path)) == ["in.mp4", "out.mp4"]
+
+
+def test_leaving_without_finish_leaves_nothing(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mp4")
+    with begun(path, tmp_path / "out.mkv"):
+        pass
+    assert os.listdir(tmp_path) == ["in.mp4"]
+
+
+def test_a_full_disk_is_told_in_words(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mp4", size=(320, 240), frames=60)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OutputError, match="disk is full"):
+            copy_film(path, tmp_path / "out.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.listdir(tmp_path) == ["in.mp4"]
+
+
+def test_a_file_that_differs_is_not_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, output = make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    with (
+        pytest.raises(VerificationError, match="number of frames"),
+        begun(path, output) as (writer, frames),
+    ):
+        last = frames[-1]
+        monkeypatch.setattr(writer._film, "pts", [*writer._film.pts, last.pts])
+        writer.finish()
+    assert os.listdir(tmp_path) == ["in.mp4"]
+
+
+def test_an_existing_output_needs_consent(tmp_path: Path) -> None:
+    path, output = make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    output.write_bytes(b"old")
+    with pytest.raises(OutputError, match="-y"):
+        copy_film(path, output)
+    assert output.read_bytes() == b"old"
+    with begun(path, output, overwrite=True) as (writer, frames):
+        for frame in frames[len(frames) // 2 :]:
+            writer.write(frame)
+        writer.finish()
+    assert_same_film(path, output)
+
+
+def test_the_input_is_never_the_output(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mp4")
+    (tmp_path / "soft.mp4").symlink_to(path)
+    os.link(path, tmp_path / "hard.mp4")
+    source = probe(path)
+    for name in ("in.mp4", "soft.mp4", "hard.mp4"):
+        with pytest.raises(OutputError, match="input itself"):
+            writer_module.check_output(tmp_path / name, source, overwrite=True)
+
+
+def test_impossible_outputs_are_refused(tmp_path: Path) -> None:
+    source = probe(make_clip(tmp_path / "in.mp4"))
+    (tmp_path / "folder.mp4").mkdir()
+    for name, error in (
+        ("missing/out.mp4", OutputError),
+        ("folder.mp4", OutputError),
+        ("out.avi", OptionsError),
+        ("out", OptionsError),
+    ):
+        with pytest.raises(error):
+            writer_module.check_output(tmp_path / name, source, overwrite=False)
+
+
+def test_the_output_has_the_usual_permissions(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mp4")
+    copy_film(path, tmp_path / "out.mp4")
+    assert (tmp_path / "out.mp4").stat().st_mode == path.stat().st_mode
