@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import importlib.resources
 import json
+import pickle  # for the name of its error alone
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from remaster.errors import CheckpointError
-from remaster.models import MODELS
+from remaster.models import MODELS, Network
 
 FORMAT = 1
 
@@ -76,7 +77,7 @@ def read_card(path: Path) -> Card:
         ) from error
 
 
-def build(card: Card) -> nn.Module:
+def build(card: Card) -> Network:
     """The network a card describes, with fresh weights."""
     if card.arch not in MODELS:
         known = ", ".join(sorted(MODELS))
@@ -88,7 +89,7 @@ def build(card: Card) -> nn.Module:
         raise CheckpointError(f"the weights' configuration is wrong: {error}") from error
 
 
-def load_model(path: Path) -> tuple[nn.Module, Card]:
+def load_model(path: Path) -> tuple[Network, Card]:
     """Rebuild a network from its weights file, in evaluation mode, on the CPU.
 
     Raises:
@@ -141,8 +142,10 @@ def load_state(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, ValueError, EOFError) as error:
-        raise CheckpointError(f"{path} cannot be read as a training state: {error}") from error
+    except (pickle.UnpicklingError, RuntimeError, OSError, ValueError, EOFError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a training state; remove it to start the training anew"
+        ) from error
     assert isinstance(state, dict)
     return state
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some of several files failed."
 
 
-class Seconds(click.ParamType):
+class Seconds(click.ParamType[Fraction]):
     """A time: seconds, or [HH:]MM:SS[.mmm]."""
 
     name = "time"
@@ -36,7 +36,7 @@ class Seconds(click.ParamType):
         return total
 
 
-class FrameSize(click.ParamType):
+class FrameSize(click.ParamType[tuple[int, int]]):
     """A size in pixels, WIDTHxHEIGHT."""
 
     name = "WxH"

@@ -1,4 +1,4 @@
-"""Y'CbCr and R'G'B': matrices, ranges, depth, chroma siting, and what is assumed when a file is silent.
+"""Y'CbCr and R'G'B': matrices, ranges, depth, siting, and what is assumed when a file is silent.
 
 Inside the program a picture is `ycc`: (N, 3, H, W) float, Y in [0, 1] and Cb, Cr in [-0.5, 0.5],
 nominal; or `rgb`: (N, 3, H, W) in [0, 1]. ITU-R BT.601, BT.709, BT.2020 and H.273 give the numbers.
@@ -147,7 +147,7 @@ def code_scale(color_range: str, bit_depth: int, *, is_rgb: bool = False) -> lis
 
 
 def chroma_offset(location: str, step: tuple[int, int]) -> tuple[float, float]:
-    """How far (down, across) a chroma sample lies from the middle of its luma square, in luma samples."""
+    """(down, across) from the middle of a chroma sample's luma square to it, in luma samples."""
     down = -(step[0] - 1) / 2 if location.startswith("top") else 0.0
     across = 0.0 if location in ("center", "top", "bottom") else -(step[1] - 1) / 2
     return down, across

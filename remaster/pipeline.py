@@ -308,7 +308,7 @@ def choose_model(name: str, ratio: float) -> tuple[str, Network]:
         reaching = [scale for scale in sorted(sizes) if scale >= ratio]
         path = sizes[reaching[0] if reaching else max(sizes)]
     model, _ = load_model(path)
-    return path.stem, cast("Network", model)
+    return path.stem, model
 
 
 def _family(path: Path) -> str:

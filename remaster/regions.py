@@ -1,8 +1,8 @@
 """Rectangles over a frame that is padded once: pure geometry.
 
-Property: with a halo of at least the network's receptive radius, the pixels of any cover by regions
-whose edges lie on the network's grid, or on the frame's edge, are those of the whole-frame run. The
-halo is cut off at the padded frame's edge, so the network meets the same border in both.
+Property: with a halo of at least the network's receptive radius, the pixels of any cover by
+regions whose edges lie on the network's grid, or on the frame's edge, are those of the whole-frame
+run. The halo is cut off at the padded frame's edge, so the network meets the same border in both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of source pixels: rows `top` to `bottom`, columns `left` to `right`, half-open."""
+    """A rectangle of source pixels: rows top to bottom, columns left to right, half-open."""
 
     top: int
     left: int
@@ -53,7 +53,8 @@ class Region:
 
 def padded_size(height: int, width: int, padding: int, grid: int) -> tuple[int, int]:
     """The size of a frame with `padding` around it, its right and bottom filled up to the grid."""
-    return tuple(-(-(n + 2 * padding) // grid) * grid for n in (height, width))  # type: ignore[return-value]
+    rows, columns = (-(-(n + 2 * padding) // grid) * grid for n in (height, width))
+    return rows, columns
 
 
 def pad(x: Tensor, padding: int, grid: int) -> tuple[Tensor, Region]:
@@ -68,7 +69,7 @@ def pad(x: Tensor, padding: int, grid: int) -> tuple[Tensor, Region]:
 
 
 def strips(height: int, width: int, rows: int, grid: int) -> Iterator[Region]:
-    """Full-width regions of at most `rows` rows, cut on the grid; small tiles would pay more halo."""
+    """Full-width regions of at most `rows` rows, cut on the grid; tiles would pay more halo."""
     step = max(rows // grid, 1) * grid
     for top in range(0, height, step):
         yield Region(top, 0, min(top + step, height), width)

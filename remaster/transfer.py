@@ -36,8 +36,11 @@ def background(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
 
     def put(item: object) -> None:
         while not stop.is_set():
-            with contextlib.suppress(queue.Full):
-                return ahead.put(item, timeout=0.1)
+            try:
+                ahead.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
 
     def work() -> None:
         iterator = iter(items)
@@ -47,7 +50,7 @@ def background(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
                 if stop.is_set():
                     return
             put(_END)
-        except BaseException as error:  # crosses to the consumer
+        except BaseException as error:  # noqa: BLE001 - crosses to the consumer
             put(error)
         finally:
             close = getattr(iterator, "close", None)

@@ -6,13 +6,14 @@ with smaller pieces and never without a frame.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from remaster.color import (
     chroma_offset,
@@ -68,10 +69,8 @@ class CelNetPath:
 class PlainPath:
     """Any other network: what it gives becomes planes at the large size."""
 
-    def __init__(
-        self, model: nn.Module, target: VideoInfo, device: torch.device, dtype: torch.dtype
-    ):
-        self.model = model.to(device, dtype, memory_format=torch.channels_last)
+    def __init__(self, model: Network, target: VideoInfo, device: torch.device, dtype: torch.dtype):
+        self.model = copy.deepcopy(model).to(device, dtype)
         self.dtype, self.target = dtype, target
         self.eats, self.scale = model.eats, model.scale
         self.matrix = "rgb" if model.eats == "rgb" else target.color.matrix
@@ -144,7 +143,6 @@ class Upscaler:
     def _make_path(self, dtype: torch.dtype) -> Path:
         if isinstance(self.model, CelNet):
             return CelNetPath(self.model, self.target, self.device, dtype)
-        assert isinstance(self.model, nn.Module)
         return PlainPath(self.model, self.target, self.device, dtype)
 
     def __call__(self, batch: FrameBatch) -> FrameBatch:

@@ -104,6 +104,7 @@ def make_clip(
     bframes: int = 0,
     color: Color | None = None,
     sar: Fraction = Fraction(1),
+    rotation: int = 0,
     video_offset_seconds: Fraction = Fraction(0),
     picture: Picture = moving_picture,
     audio: Sequence[Sound] = (Sound(),),
@@ -119,6 +120,7 @@ def make_clip(
 
     Args:
         size: (width, height).
+        rotation: degrees counter-clockwise by which players turn the picture.
         time_base: of `pts`; 1/rate by default.
         pts: the frames' times, for a variable rate; otherwise 0, 1, 2, ... frames.
         color: tags; None leaves the file silent.
@@ -131,6 +133,8 @@ def make_clip(
     with av.open(f"file:{path}", "w", container_options=dict(muxer_options or {})) as output:
         film = _add_film(output, codec, pix_fmt, size, rate, time_base, color, sar)
         film.options.update({**_FAST.get(codec, {}), **(options or {}), "bf": str(bframes)})
+        if rotation:
+            film.set_display_rotation(rotation)
         tracks = [_add_sound(output, sound) for sound in audio]
         texts = [_add_subtitles(output, each) for each in subtitles]
         for name, data in (attachments or {}).items():

@@ -1,8 +1,8 @@
 """A CelNet run fast: fused convolutions, one tail for all planes, code values straight from it.
 
 On a CPU with oneDNN the convolutions are packed once and fused with what follows them
-(`torch.ops.mkldnn`, which torch's own compiler uses); elsewhere they are plain `F.conv2d`. Both give
-the same numbers within the precision.
+(`torch.ops.mkldnn`, which torch's own compiler uses); elsewhere they are plain `F.conv2d`. Both
+give the same numbers within the precision.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _packed(weight: Tensor, bias: Tensor, relu: bool, cells: Sequence[int]) -> C
     padding = [weight.shape[-1] // 2] * 2
     shape = [1, weight.shape[1], *cells]
     ones = [1, 1]
-    packed = torch._C._nn.mkldnn_reorder_conv2d_weight(
+    packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
         weight.to_mkldnn(), padding, ones, ones, 1, shape
     )
     fused, fused_add = (
@@ -48,9 +48,9 @@ def _packed(weight: Tensor, bias: Tensor, relu: bool, cells: Sequence[int]) -> C
 
     def run(x: Tensor, other: Tensor | None) -> Tensor:
         if other is None:
-            return fused(x, packed, bias, padding, ones, ones, 1, after, [], "")  # type: ignore[no-any-return]
+            return fused(x, packed, bias, padding, ones, ones, 1, after, [], "")
         unary = "relu" if relu else None
-        return fused_add(  # type: ignore[no-any-return]
+        return fused_add(
             other, x, packed, bias, padding, ones, ones, 1, "add", 1.0, unary, [], None
         )
 
@@ -111,23 +111,23 @@ class CelNetEngine:
             bias = bias.detach().to(device, dtype)
             return _packed(weight, bias, relu, (64, 64)) if pack else _plain(weight, bias, relu)
 
-        def of(layer: nn.Module, relu: bool) -> Convolution:
-            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+        def of(layer: nn.Conv2d, relu: bool) -> Convolution:
+            assert layer.bias is not None
             return convolution(layer.weight, layer.bias, relu)
 
         self.head = of(model.head, True)
-        self.blocks = [(of(b.conv1, True), of(b.conv2, True)) for b in model.blocks]  # type: ignore[arg-type]
+        self.blocks = [(of(b.conv1, True), of(b.conv2, True)) for b in model.residual_blocks()]
         self.nearest, gains = self._placement(codes)
         names = ("luma", chroma)
-        tails = [model.tails[name] for name in names]
-        weight = torch.cat([t.weight for t in tails]).float() * gains[:, None, None, None]  # type: ignore[misc]
-        bias = torch.cat([t.bias for t in tails]).float() * gains  # type: ignore[misc]
+        tails = [model.tail(name) for name in names]
+        weight = torch.cat([t.weight for t in tails]).float() * gains[:, None, None, None]
+        bias = torch.cat([t.bias for t in tails if t.bias is not None]).float() * gains
         skip = torch.cat([model.skips[name] for name in names]).float() * gains[:, None, None, None]
         self.tail = convolution(weight, bias, False)
         self.skip = convolution(skip, torch.zeros_like(bias), False)
 
     def _placement(self, codes: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        """Which cell entry each sub-pixel is nearest to, (3 u^2, C) of 0 and 1; the scale of each."""
+        """The cell entry each sub-pixel is nearest to, (3 u^2, C) of 0 and 1; and its scale."""
         u, columns, gains = self.grid, [], []
         for plane, (scale, _) in enumerate(codes):
             side = self.fine if plane == 0 else self.chroma_fine

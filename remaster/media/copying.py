@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from typing import Self
 
@@ -15,84 +13,19 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Stream
 
-from remaster.media.probe import Source, StreamInfo, open_source
+from remaster.media.opening import open_source
+from remaster.media.packets import Span, Tally, digest, payload
+from remaster.media.probe import Source, StreamInfo
 from remaster.media.streams import PlannedStream, convert_subtitle, kept_tags, new_stream
 
-__all__ = ["PacketCopier", "Span", "Tally", "digest", "first_payload", "payload"]
+__all__ = ["PacketCopier"]
 
 _SEEK_MARGIN_SECONDS = 10
 _INTERLEAVING_SECONDS = 30
 """How far apart in time packets may lie that are neighbours in a file."""
 
+_ASSUMED_LENGTH = Fraction(1, 50)
 _EQUAL_TIMES_ALLOWED = ("matroska", "webm")
-
-
-@dataclass(frozen=True)
-class Span:
-    """The part of a source that is written, and how its times move."""
-
-    shift: Fraction
-    """Seconds subtracted from the source's times."""
-
-    length: Fraction | None
-    """Seconds from there to the end of the part; None: to the end of the source."""
-
-    is_clipped: bool
-    """Whether what lies before second 0 of the output is left out."""
-
-    @staticmethod
-    def of(source: Source, start: Fraction | None, end: Fraction | None) -> Span:
-        """`start` and `end` in seconds, `source.origin` already subtracted."""
-        begin = start or Fraction(0)
-        return Span(source.origin + begin, None if end is None else end - begin, begin > 0)
-
-
-def digest(data: bytes) -> str:
-    """A short fingerprint of bytes."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def payload(packet: Packet[Stream], stream: StreamInfo) -> bytes:
-    """The bytes of a packet that every container keeps; empty for a mere filler.
-
-    AAC in a transport stream carries a header on each packet, which other containers keep once.
-    MP4 fills the gaps between subtitles with empty ones.
-    """
-    data = bytes(packet)
-    if stream.codec == "mov_text" and data[:2] == b"\0\0":
-        return b""
-    is_adts = stream.codec == "aac" and not stream.has_header and len(data) > 9
-    if is_adts and data[0] == 0xFF and data[1] & 0xF0 == 0xF0:
-        return data[7 if data[1] & 1 else 9 :]
-    return data
-
-
-def first_payload(source: Source, index: int) -> bytes:
-    """The first packet of a stream: the whole of a cover picture."""
-    with open_source(source.path) as container:
-        for packet in container.demux(container.streams[index]):
-            if packet.size:
-                return bytes(packet)
-    return b""
-
-
-@dataclass
-class Tally:
-    """What went through one stream."""
-
-    stream: StreamInfo
-    is_converted: bool = False
-    packets: int = 0
-    _digest: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
-
-    def add(self, data: bytes) -> None:
-        self.packets += 1
-        self._digest.update(data)
-
-    @property
-    def digest(self) -> str:
-        """Of all payloads, one after the other: some containers cut PCM into other packets."""
-        return self._digest.hexdigest()
 
 
 class _Track:
@@ -106,61 +39,86 @@ class _Track:
         self._target = planned.codec
         self._strict = strict
         self._grid = _sound_grid(source)
-        self._expected: Fraction | None = None
+        self._last_time: Fraction | None = None
+        self._last_length = _ASSUMED_LENGTH
         self._last_dts: int | None = None
 
     def due(self, packet: Packet[Stream], span: Span) -> Fraction:
         """When the packet is shown or heard, in seconds of the output."""
-        base = _time_base(self.source)
-        ticks = packet.pts if packet.pts is not None else packet.dts
         if self.info.is_cover:
             return Fraction(0)
+        base = _time_base(self.source)
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        expected = None if self._last_time is None else self._last_time + self._last_length
         if ticks is None:
-            return self._expected or Fraction(0)
+            return expected or Fraction(0)
         time = ticks * base - span.shift
-        is_finer = _time_base(self.output) < base
-        if self._grid and self._expected is not None and is_finer:
-            return self._expected if abs(time - self._expected) <= base else time
+        is_rounded = self._grid is not None and _time_base(self.output) < base
+        if is_rounded and expected is not None and abs(time - expected) <= base:
+            return expected
         return time
 
     def take(self, packet: Packet[Stream], span: Span) -> Packet[Stream] | None:
         """The packet on the output's clock; None when none of it lies in the span."""
         base = _time_base(self.source)
         time = self.due(packet, span)
-        length = (packet.duration or 0) * base
-        self._expected = time + (self._grid or length)
+        length = self._length(packet, time)
+        shown = packet.dts if packet.pts is None else packet.pts
+        lag = None if packet.dts is None or shown is None else (shown - packet.dts) * base
         if span.is_clipped and time < 0 and time + length <= 0:
             return None
         if span.length is not None and time >= span.length:
             return None
         if self.info.kind == "subtitle":
             time, length = _clipped(time, length, span)
-        lag = _reordering(packet) * base
+        ready = self._kept(packet)
+        if ready is not None:
+            self._stamp(ready, time, None if lag is None else time - lag, length)
+        return ready
+
+    def _length(self, packet: Packet[Stream], time: Fraction) -> Fraction:
+        """Seconds that a packet lasts; a sound's from the one before where the source is silent.
+
+        MP4 loses a last packet that lasts no time.
+        """
+        base = _time_base(self.source)
+        length = (packet.duration or 0) * base
+        if self._grid is not None and (not length or abs(length - self._grid) <= base):
+            length = self._grid
+        if not length and self.info.kind == "audio":
+            is_first = self._last_time is None
+            length = self._last_length if is_first else time - (self._last_time or 0)
+        self._last_time = time
+        self._last_length = length if length > 0 else self._last_length
+        return length
+
+    def _kept(self, packet: Packet[Stream]) -> Packet[Stream] | None:
+        """The packet, converted where that is planned, and counted; None when it is empty."""
         data = payload(packet, self.info)
+        if data and self.tally.is_converted:
+            data = convert_subtitle(data, self.info.codec, self._target)
+            packet = Packet(data) if data else packet
         if not data:
             return None
-        if self.tally.is_converted:
-            data = convert_subtitle(data, self.info.codec, self._target)
-            if not data:
-                return None
-            packet = Packet(data)
         self.tally.add(data)
-        self._stamp(packet, time, time - lag, length)
         return packet
 
     def _stamp(
-        self, packet: Packet[Stream], pts: Fraction, dts: Fraction, duration: Fraction
+        self, packet: Packet[Stream], pts: Fraction, dts: Fraction | None, duration: Fraction
     ) -> None:
         """Write the times, in seconds, as the output's ticks, decoding times in order."""
         base = _time_base(self.output)
-        ticks = round(dts / base)
+        packet.stream = self.output
+        packet.time_base = base
+        packet.duration = max(0, round(duration / base))
+        packet.pts, packet.dts = round(pts / base), None
+        if dts is None and self.info.kind == "video":
+            return  # the muxer finds out how far pictures are reordered
+        ticks = round((pts if dts is None else dts) / base)
         if self._last_dts is not None:
             ticks = max(ticks, self._last_dts + (1 if self._strict else 0))
         self._last_dts = ticks
-        packet.stream = self.output
-        packet.time_base = base
-        packet.pts, packet.dts = max(round(pts / base), ticks), ticks
-        packet.duration = round(duration / base)
+        packet.pts, packet.dts = max(packet.pts, ticks), ticks
 
 
 class PacketCopier:
@@ -214,7 +172,7 @@ class PacketCopier:
 
     def _attach(self, info: StreamInfo, source: Stream, output: OutputContainer) -> None:
         is_font = info.kind == "attachment"
-        data = _attached_file(source) if is_font else first_payload(self._source, info.index)
+        data = _attached_file(source) if is_font else _first_payload(self._source, info.index)
         suffix = {"mjpeg": "jpg"}.get(info.codec, info.codec)
         mimetype = {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
         attachment = output.add_attachment(
@@ -233,9 +191,7 @@ class PacketCopier:
             if stream.index not in self._tracks:
                 stream.discard = Discard.all
         self._seek()
-        for packet in self._input.demux([track.source for track in self._tracks.values()]):
-            if packet.size == 0:
-                continue
+        for packet in self._demuxed():
             track = self._tracks[packet.stream.index]
             due = track.due(packet, self._span)
             if self._span.length is not None and due > self._span.length + _INTERLEAVING_SECONDS:
@@ -243,6 +199,13 @@ class PacketCopier:
             ready = track.take(packet, self._span)
             if ready is not None:
                 yield due, ready
+
+    def _demuxed(self) -> Iterator[Packet[Stream]]:
+        """Packets as the source holds them, up to where it can be read."""
+        with suppress(av.FFmpegError):  # the reader reports a source that breaks off
+            for packet in self._input.demux([track.source for track in self._tracks.values()]):
+                if packet.size:
+                    yield packet
 
     def _seek(self) -> None:
         """Skip what lies before the span; a subtitle may begin long before, so not for those."""
@@ -255,11 +218,6 @@ class PacketCopier:
 def _time_base(stream: Stream) -> Fraction:
     assert stream.time_base is not None
     return stream.time_base
-
-
-def _reordering(packet: Packet[Stream]) -> int:
-    """How long after being decoded a packet is shown, in ticks."""
-    return 0 if packet.pts is None or packet.dts is None else packet.pts - packet.dts
 
 
 def _sound_grid(stream: Stream) -> Fraction | None:
@@ -285,3 +243,12 @@ def _clipped(time: Fraction, length: Fraction, span: Span) -> tuple[Fraction, Fr
     if span.length is not None:
         length = min(length, span.length - time)
     return time, length
+
+
+def _first_payload(source: Source, index: int) -> bytes:
+    """The first packet of a stream: the whole of a cover picture."""
+    with open_source(source.path) as container:
+        for packet in container.demux(container.streams[index]):
+            if packet.size:
+                return bytes(packet)
+    return b""

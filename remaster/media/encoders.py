@@ -7,24 +7,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 
 import av
 from av.video.stream import VideoStream
 
 from remaster.errors import OptionsError
 from remaster.frames import PixelLayout
+from remaster.media.containers import CONTAINERS, container_format, takes
 from remaster.media.formats import layout_of, planar_format
 
 __all__ = ["Encoding", "available_encoders", "choose_encoding", "container_format", "takes"]
-
-CONTAINERS: Mapping[str, str] = {
-    ".mkv": "matroska",
-    ".mp4": "mp4",
-    ".mov": "mov",
-    ".webm": "webm",
-}
-"""Extension to FFmpeg's muxer."""
 
 
 @dataclass(frozen=True)
@@ -135,22 +127,6 @@ def available_encoders() -> tuple[str, ...]:
     return (*software, *(name for name in _HARDWARE if _starts(name, "matroska")))
 
 
-def container_format(path: Path) -> str:
-    """FFmpeg's muxer for a file name. Raises OptionsError for an extension we do not write."""
-    try:
-        return CONTAINERS[path.suffix.lower()]
-    except KeyError:
-        raise OptionsError(
-            f"The output {path.name} ends in {path.suffix or 'nothing'!r}: it must end in "
-            f"{', '.join(CONTAINERS)}."
-        ) from None
-
-
-def takes(container: str, codec: str) -> bool:
-    """Whether a container (FFmpeg's muxer name) holds what this encoder or decoder handles."""
-    return codec in _codecs_of(container)
-
-
 def choose_encoding(
     codec: str,
     layout: PixelLayout,
@@ -190,12 +166,6 @@ def choose_encoding(
     options |= _quality_options(codec, traits, crf)
     options |= _preset_options(codec, traits, encoder_preset, layout_of(pixel_format))
     return Encoding(codec, pixel_format, options)
-
-
-@lru_cache(maxsize=8)
-def _codecs_of(container: str) -> frozenset[str]:
-    with av.open(os.devnull, "w", format=container) as output:
-        return frozenset(output.supported_codecs)
 
 
 @lru_cache(maxsize=64)

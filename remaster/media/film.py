@@ -16,6 +16,7 @@ from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
 
 from remaster.frames import Color, Frame, PixelLayout, VideoInfo
+from remaster.media import matroska
 from remaster.media.encoders import Encoding
 from remaster.media.formats import (
     MATRICES,
@@ -28,9 +29,10 @@ from remaster.media.formats import (
     plane_order,
 )
 
-__all__ = ["FilmEncoder"]
+__all__ = ["FilmEncoder", "needs_pixel_aspect"]
 
 _ASSUMED_RATE = Fraction(25)
+_FRAMES_NEVER_REORDERED = 2
 
 
 class FilmEncoder:
@@ -58,6 +60,8 @@ class FilmEncoder:
         self._stream = stream
         self._set_up(encoding, container.format.name)
         stream.metadata.update(tags or {})
+        if needs_pixel_aspect(video, container.format.name):
+            stream.metadata.update(matroska.ANNOUNCEMENT)
         if rotation:
             stream.set_display_rotation(rotation)
 
@@ -72,6 +76,8 @@ class FilmEncoder:
         for packet in packets:
             if packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
+            if frame is None and len(self.pts) <= _FRAMES_NEVER_REORDERED:
+                packet.dts = packet.pts  # x265 leaves it undefined in films this short
         return packets
 
     def _set_up(self, encoding: Encoding, container_format: str) -> None:
@@ -98,6 +104,11 @@ class FilmEncoder:
         picture.pts, picture.time_base = frame.pts, video.time_base
         picture.duration = self._durations[frame.pts]
         return picture
+
+
+def needs_pixel_aspect(video: VideoInfo, container_format: str) -> bool:
+    """Whether `matroska.write_pixel_aspect` must complete the finished file."""
+    return container_format in ("matroska", "webm") and video.sample_aspect_ratio != 1
 
 
 def _color_numbers(color: Color) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,48 +18,12 @@ from remaster import color
 from remaster.errors import SourceError
 from remaster.frames import VideoInfo
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
+from remaster.media.opening import open_source
 
 __all__ = ["Chapter", "Source", "StreamInfo", "open_source", "pixel_aspect_ratio", "probe"]
 
-_FORMATS = [
-    "mov",
-    "matroska",
-    "avi",
-    "mpegts",
-    "mpeg",
-    "mpegvideo",
-    "m4v",
-    "h264",
-    "hevc",
-    "obu",
-    "av1",
-    "ivf",
-    "flv",
-    "asf",
-    "ogg",
-    "rm",
-    "wtv",
-    "dv",
-    "nut",
-    "mxf",
-    "mxf_d10",
-    "gif",
-    "apng",
-    "yuv4mpegpipe",
-    "vc1",
-    "dirac",
-    "nuv",
-    "swf",
-    "bink",
-    "smk",
-    "film_cpk",
-    "thp",
-    "roq",
-    "fli",
-]
-"""Demuxers that read one file and nothing else: no playlist, no list of files, no text."""
-
 _FREE_RUNNING_CLOCKS = ("mpegts", "mpeg")
+_DURATION_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _CENTERED_CHROMA = ("mpeg1video", "mjpeg")
 
 
@@ -124,6 +88,9 @@ class Source:
     """Where the container says that it starts."""
 
     duration_seconds: float | None
+    video_end_seconds: Fraction | None
+    """When the film ends, where the container says it apart from its pictures."""
+
     origin: Fraction
     """Seconds subtracted from every time of every stream: the clock of MPEG transport and
     program streams starts anywhere. 0 elsewhere: offsets between streams are kept as they are."""
@@ -133,29 +100,6 @@ class Source:
 
     guessed: tuple[str, ...]
     """Fields of the colour that the file does not state."""
-
-
-@contextmanager
-def open_source(path: Path) -> Iterator[InputContainer]:
-    """Open a local media file for reading; closed on the way out.
-
-    Only the file protocol and formats that never open other files are allowed.
-
-    Raises SourceError when there is no such file or it is no media file.
-    """
-    _check_file(path)
-    options = {"protocol_whitelist": "file", "format_whitelist": ",".join(_FORMATS)}
-    try:
-        container = av.open(
-            f"file:{path.absolute()}", "r", container_options=options, metadata_errors="replace"
-        )
-    except (av.FFmpegError, OSError) as error:
-        raise SourceError(
-            f"{path} is not a media file that can be read ({error.strerror or error}): give a "
-            f"video in MP4, MKV, MOV, AVI, WebM, TS or VOB."
-        ) from error
-    with container:
-        yield container
 
 
 def probe(path: str | Path) -> Source:
@@ -186,6 +130,7 @@ def probe(path: str | Path) -> Source:
             metadata=metadata,
             start_seconds=start,
             duration_seconds=duration,
+            video_end_seconds=_stated_end(stream),
             origin=origin,
             rotation=frame.rotation,
             guessed=guessed,
@@ -196,15 +141,6 @@ def pixel_aspect_ratio(stream: VideoStream) -> Fraction:
     """Width of a pixel over its height: the container's word, else that of the decoded bits."""
     stated = stream.sample_aspect_ratio or Fraction(1)
     return stated if stated != 1 else stream.codec_context.sample_aspect_ratio or stated
-
-
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise SourceError(f"There is no file {path}: check the name.")
-    if path.is_dir():
-        raise SourceError(f"{path} is a directory: give a video file.")
-    if path.stat().st_size == 0:
-        raise SourceError(f"{path} is empty: it holds no video.")
 
 
 def _is_cover(stream: Stream) -> bool:
@@ -234,6 +170,17 @@ def _describe_stream(stream: Stream) -> StreamInfo:
         is_cover=stream.type == "video" and _is_cover(stream),
         has_header=context is not None and bool(context.extradata),
     )
+
+
+def _stated_end(stream: VideoStream) -> Fraction | None:
+    """End of a stream in seconds; MP4 and AVI keep it in their index, Matroska in a tag."""
+    if stream.duration is not None and stream.time_base is not None:
+        return ((stream.start_time or 0) + stream.duration) * stream.time_base
+    match = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
+    if match is None:
+        return None
+    hours, minutes, seconds = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
 
 
 def _read_chapters(container: InputContainer, origin: Fraction) -> tuple[Chapter, ...]:

@@ -21,11 +21,15 @@ from av.video.stream import VideoStream
 from remaster.errors import SourceError
 from remaster.frames import Frame, PixelLayout
 from remaster.media.formats import is_planar, planar_format, plane_order
-from remaster.media.probe import Source, open_source
+from remaster.media.opening import open_source
+from remaster.media.probe import Source
 
 __all__ = ["DamageReport", "read_frames"]
 
 _FORMATS_WITHOUT_PTS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "dirac", "obu")
+_MISSING_SECONDS = 0.5
+"""Less may be a long last picture."""
+
 _SEEK_MARGINS_SECONDS = (0, 2, 10, 60)
 
 
@@ -41,6 +45,13 @@ class DamageReport:
 
     moved_frames: int = 0
     """Pictures whose time was not after the one before, delivered one tick after it."""
+
+    missing_seconds: float = 0.0
+    """How much earlier than the container says the film broke off."""
+
+    def __bool__(self) -> bool:
+        """Whether anything was wrong."""
+        return any((self.failed_packets, self.corrupt_frames, self.missing_seconds))
 
 
 def read_frames(
@@ -78,6 +89,9 @@ def read_frames(
         last = pts
         damage.corrupt_frames += picture.is_corrupt
         yield Frame(pts, _planes(picture, source.video.layout), picture.duration or 0)
+    if source.video_end_seconds is not None and last is not None:
+        missing = float(source.video_end_seconds - (last + 1) * time_base)
+        damage.missing_seconds = missing if missing > _MISSING_SECONDS else 0.0
 
 
 def _timed_pictures(
@@ -91,7 +105,7 @@ def _timed_pictures(
         if start is not None and start > 0:
             _seek(container, stream, round((start + source.origin) / source.video.time_base))
         clock = _Clock(stream, container.format.name)
-        for packet in container.demux(stream):
+        for packet in _packets(container, stream, damage):
             clock.packet_sent(packet)
             try:
                 pictures = stream.decode(packet)
@@ -101,6 +115,17 @@ def _timed_pictures(
                 continue
             for picture in pictures:
                 yield clock.time_of(picture), picture
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream, damage: DamageReport
+) -> Iterator[Packet[VideoStream] | None]:
+    """Packets, then an empty one or None that makes the decoder give what it holds."""
+    try:
+        yield from container.demux(stream)
+    except av.FFmpegError:
+        damage.failed_packets += 1
+        yield None
 
 
 def _seek(container: InputContainer, stream: VideoStream, target: int) -> None:
@@ -120,7 +145,7 @@ def _seek(container: InputContainer, stream: VideoStream, target: int) -> None:
                 return
         except av.FFmpegError:
             continue
-    container.seek(0, backward=True, any_frame=False, stream=None)
+    container.seek(container.start_time or 0)
 
 
 def _next_keyframe_time(container: InputContainer, stream: VideoStream) -> int | None:
@@ -146,9 +171,11 @@ class _Clock:
         self._waiting: list[int] = []
         self._next = 0
 
-    def packet_sent(self, packet: Packet[VideoStream]) -> None:
+    def packet_sent(self, packet: Packet[VideoStream] | None) -> None:
+        if packet is None or not packet.size:
+            return
         time = packet.pts if packet.pts is not None else packet.dts
-        if packet.size and time is not None:
+        if time is not None:
             heapq.heappush(self._waiting, time)
 
     def packet_failed(self) -> None:
@@ -199,7 +226,9 @@ def _planes(picture: VideoFrame, layout: PixelLayout) -> tuple[torch.Tensor, ...
 def _tensor(plane: VideoPlane, layout: PixelLayout) -> torch.Tensor:
     """(H, W) copy of a plane without the padding at the end of its rows."""
     dtype = np.uint8 if layout.bit_depth == 8 else np.int16
-    rows = np.frombuffer(cast("memoryview", plane), dtype).reshape(plane.height, -1)[:, : plane.width]
+    rows = np.frombuffer(cast("memoryview", plane), dtype).reshape(plane.height, -1)[
+        :, : plane.width
+    ]
     if plane.line_size < 0:
         rows = rows[::-1]
     return torch.from_numpy(rows.copy())

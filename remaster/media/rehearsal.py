@@ -1,7 +1,6 @@
 """One small picture written and read back in memory, to learn what a container forgets.
 
-Muxers keep less than they accept: Matroska through PyAV loses the pixel aspect ratio unless the
-codec's own bits carry it, ProRes in MOV loses the full range. Better known before the work.
+Muxers keep less than they accept: ProRes in MOV loses the full range. Better known before the work.
 """
 
 from __future__ import annotations
@@ -15,14 +14,16 @@ from av.video.stream import VideoStream
 
 from remaster.errors import OutputError
 from remaster.frames import Frame, VideoInfo
-from remaster.media.encoders import CONTAINERS, Encoding
-from remaster.media.film import FilmEncoder
+from remaster.media.containers import CONTAINERS
+from remaster.media.encoders import Encoding
+from remaster.media.film import FilmEncoder, needs_pixel_aspect
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
+from remaster.media.matroska import write_pixel_aspect
 from remaster.media.probe import pixel_aspect_ratio
 
 __all__ = ["rehearse"]
 
-_SIDE = 256
+_SIDE = 512
 """Pixels; some hardware encoders take nothing smaller."""
 
 
@@ -39,8 +40,7 @@ def rehearse(video: VideoInfo, encoding: Encoding, container_format: str) -> Non
     if forgotten:
         raise OutputError(
             f"A {container_format} file with {encoding.codec} cannot keep the "
-            f"{' and the '.join(forgotten)} of this film: write to .mp4, or give --codec libx264 "
-            f"or libx265."
+            f"{' and the '.join(forgotten)} of this film: give --codec libx264 or libx265."
         )
 
 
@@ -57,6 +57,8 @@ def _forgotten(video: VideoInfo, encoding: Encoding, container_format: str) -> l
         output.start_encoding()
         output.mux(film.encode(Frame(0, planes)))
         output.mux(film.encode(None))
+    if needs_pixel_aspect(video, container_format):
+        write_pixel_aspect(memory, video.sample_aspect_ratio)
     memory.seek(0)
     with av.open(memory, "r") as found:
         stream = found.streams.video[0]

@@ -36,7 +36,7 @@ def through_codec(
     for pts, planes in enumerate(pictures):
         frame = av.VideoFrame(width, height, "yuv420p")
         for target, plane in zip(frame.planes, planes):
-            rows = np.frombuffer(target, np.uint8).reshape(-1, target.line_size)
+            rows = np.frombuffer(memoryview(target), np.uint8).reshape(-1, target.line_size)
             rows[: plane.shape[0], : plane.shape[1]] = plane
         frame.pts = pts
         packets += encoder.encode(frame)
@@ -55,6 +55,6 @@ def through_codec(
 def _planes(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:
     planes = []
     for plane in frame.planes:
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         planes.append(rows[: plane.height, : plane.width].copy())
     return planes

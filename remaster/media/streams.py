@@ -15,8 +15,9 @@ from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
 from remaster.errors import OutputError
-from remaster.media.encoders import CONTAINERS, takes
-from remaster.media.probe import Source, StreamInfo, open_source
+from remaster.media.containers import CONTAINERS, takes
+from remaster.media.opening import open_source
+from remaster.media.probe import Source, StreamInfo
 
 __all__ = [
     "PlannedStream",

@@ -11,8 +11,9 @@ from av.stream import AttachmentStream, Disposition
 
 from remaster.errors import SourceError, VerificationError
 from remaster.frames import VideoInfo
-from remaster.media.copying import Tally, digest, payload
-from remaster.media.probe import Source, open_source, probe
+from remaster.media.opening import open_source
+from remaster.media.packets import Tally, digest, payload
+from remaster.media.probe import Source, probe
 
 __all__ = ["Expectation", "verify"]
 

@@ -20,9 +20,11 @@ from av.video.stream import VideoStream
 
 from remaster.errors import OutputError
 from remaster.frames import Frame, VideoInfo
-from remaster.media.copying import PacketCopier, Span
+from remaster.media import matroska
+from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, container_format
-from remaster.media.film import FilmEncoder
+from remaster.media.film import FilmEncoder, needs_pixel_aspect
+from remaster.media.packets import Span
 from remaster.media.probe import Source
 from remaster.media.rehearsal import rehearse
 from remaster.media.streams import StreamPlan, plan_streams
@@ -125,7 +127,7 @@ class Writer:
                 f"file:{self._partial.absolute()}",
                 "w",
                 format=self._format,
-                container_options=_MUXER_OPTIONS[self._format],
+                container_options=self._muxer_options(),
             )
             resources.callback(_abandon, self._container)
             self._copier = resources.enter_context(PacketCopier(self._source, self._span))
@@ -156,20 +158,31 @@ class Writer:
 
         Raises OutputError, and VerificationError when what was written is not what was asked.
         """
+        if not self._film.pts:
+            raise OutputError(f"No frame was written to {self._output}: the part chosen is empty.")
         with self._explained():
             self._mux(self._film.encode(None))
             self._copier.advance(None)
             self._container.close()
+            if needs_pixel_aspect(self._video, self._format):
+                with self._partial.open("r+b") as file:
+                    matroska.write_pixel_aspect(file, self._video.sample_aspect_ratio)
             _flush_to_disk(self._partial)
         tallies, pts = self._copier.tallies, self._film.pts
         attachments, chapters = self._copier.attachments, len(self._chapters())
         verify(self._partial, Expectation(self._video, pts, tallies, attachments, chapters))
         size = self._partial.stat().st_size
         with self._explained():
-            os.replace(self._partial, self._output)
+            self._partial.replace(self._output)
             _flush_to_disk(self._output.absolute().parent)
         packets = tuple((str(tally.stream), tally.packets) for tally in tallies)
         return Written(self._output, len(pts), size, packets, self.plan.warnings)
+
+    def _muxer_options(self) -> dict[str, str]:
+        options = dict(_MUXER_OPTIONS[self._format])
+        if needs_pixel_aspect(self._video, self._format):
+            options.update(matroska.MUXER_OPTIONS)
+        return options
 
     def _add_streams(self) -> None:
         """The streams of the output, in the order of the source, and what describes the file."""

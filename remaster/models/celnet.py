@@ -1,10 +1,10 @@
 """CelNet: the default family, a compact residual network that writes the planes of a video itself.
 
-It works at half resolution (pixel-unshuffle, Shi et al. 2016, arXiv 1609.05158) on Y'CbCr and ends
-in sub-pixels of every output plane, so nothing is computed at the large size. Three tails share one
+It works on Y'CbCr at the small size, whole or unshuffled to half, and ends in sub-pixels of every
+output plane (Shi et al. 2016, arXiv 1609.05158), so nothing is computed at the large size. Three tails share one
 trunk: luma, chroma for 4:2:0 (half as many samples along each axis, sited left) and chroma for
-4:4:4. What they say is added to the nearest source pixel; a linear 3x3 beside the trunk starts as
-Catmull-Rom interpolation, so that the network begins as a good resampler and learns what is missing.
+4:4:4. What they say is added to the nearest source pixel; a linear filter beside the trunk starts
+as Catmull-Rom interpolation, so that the network begins as a good resampler and learns the rest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from remaster.models.network import Eats
+from remaster.models.network import Eats, Network
 from remaster.resampling import phase_kernels
 
 
@@ -25,9 +25,9 @@ class CelNetConfig:
     """The size of a CelNet."""
 
     scale: int = 2  # even: 4:2:0 needs whole chroma samples
-    num_features: int = 32  # 16, 32 or 48: multiples of 16 fill the vector units
-    num_blocks: int = 4
-    unshuffle: int = 2  # half resolution: same cost at twice the width, half the memory traffic
+    num_features: int = 16  # 16, 32 or 48: multiples of 16 fill the vector units
+    num_blocks: int = 5
+    unshuffle: int = 1  # 2 works at half resolution: faster where memory bounds, see weights/README
 
     def __post_init__(self) -> None:
         if self.scale < 2 or self.scale % 2:
@@ -48,11 +48,10 @@ class Block(nn.Module):
         return F.relu(x + self.conv2(F.relu(self.conv1(x))))
 
 
-class CelNet(nn.Module):
+class CelNet(Network):
     """See the module's docstring."""
 
     eats: Eats = "planes"
-    sees_whole_image = False
 
     def __init__(self, config: CelNetConfig) -> None:
         super().__init__()
@@ -79,12 +78,22 @@ class CelNet(nn.Module):
             assert isinstance(conv, nn.Conv2d) and conv.bias is not None
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             nn.init.zeros_(conv.bias)
+        quiet = [(block.conv2, 0.2) for block in self.residual_blocks()]
+        quiet += [(self.tail(name), 0.1) for name in self.sizes]
         with torch.no_grad():
-            for block in self.blocks:
-                block.conv2.weight.mul_(0.2)
-            for tail in self.tails.values():
-                tail.weight.mul_(0.1)
-                tail.bias.zero_()
+            for conv, gain in quiet:
+                conv.weight.mul_(gain)
+                torch.nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+
+    def residual_blocks(self) -> list[Block]:
+        """In the order they run."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+    def tail(self, name: str) -> nn.Conv2d:
+        """The convolution that ends in `luma`, `420` or `444`."""
+        tail = self.tails[name]
+        assert isinstance(tail, nn.Conv2d)
+        return tail
 
     def trunk(self, cells: Tensor) -> Tensor:
         """Features of unshuffled planes: (N, 3u^2, h, w) to (N, F, h, w)."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from remaster.models.network import Eats
+from remaster.models.network import Eats, Network
 from remaster.resampling import KERNELS, resize
 
 
-class Interpolation(nn.Module):
+class Interpolation(Network):
     """A planes network that resamples; at scale 1 it changes nothing but chroma subsampling."""
 
     eats: Eats = "planes"
     grid = 2
     padding = 8
-    sees_whole_image = False
 
     def __init__(self, scale: int, kernel: str) -> None:
         super().__init__()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Literal
 
-from torch import Tensor
+from torch import nn
 
 Eats = Literal["planes", "rgb", "luma"]
 
 
-class Network(Protocol):
-    """See the package's docstring for each fact."""
+class Network(nn.Module):
+    """The facts every network states, explained in the package's docstring."""
 
     eats: Eats
     scale: int
-    grid: int
-    padding: int
+    grid: int = 1
+    padding: int = 0
     receptive_radius: int
-    sees_whole_image: bool
-
-    def __call__(self, x: Tensor, *args: Any) -> Any: ...
+    sees_whole_image: bool = False

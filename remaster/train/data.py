@@ -210,15 +210,16 @@ class Pool:
     def batch(self, size: int, patch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(B, 3, patch, patch) ycc and (B, 3, patch s, patch s) ycc: crops, flipped and turned."""
         s, room = self.scale, self.lq.shape[-1] - patch
-        lqs, gts = [], []
+        lqs: list[NDArray[np.float16]] = []
+        gts: list[Picture] = []
         for index in rng.integers(len(self), size=size):
             y, x = (int(v) * 2 for v in rng.integers(room // 2 + 1, size=2))
             lq = self.lq[index, :, y : y + patch, x : x + patch]
             gt = self.gt[index, :, y * s : (y + patch) * s, x * s : (x + patch) * s]
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-            for group, array in ((lqs, lq), (gts, gt)):
-                array = np.rot90(array, turns, (1, 2))
-                group.append(array[:, :, ::-1] if flip else array)
+            columns = slice(None, None, -1 if flip else 1)
+            lqs.append(np.rot90(lq, turns, (1, 2))[:, :, columns])
+            gts.append(np.rot90(gt, turns, (1, 2))[:, :, columns])
         lq_batch = torch.from_numpy(np.stack(lqs)).float()
         gt_batch = torch.from_numpy(np.stack(gts)).float().div_(255)
         return lq_batch, to_ycc(gt_batch)

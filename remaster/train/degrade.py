@@ -1,4 +1,4 @@
-"""From a clean picture to what an old file holds of it. numpy's generator decides; torch computes."""
+"""From a clean picture to what an old file holds of it; numpy's generator decides what happens."""
 
 from __future__ import annotations
 
@@ -111,5 +111,5 @@ def _through_codec(shots: list[Tensor], strength: float, rng: np.random.Generato
         codec = "mpeg2video" if kind < 0.9 else "mpeg4"
         quantizer = str(round(2 + 8 * strength))
         coded = through_codec(pictures, codec, {"qmin": quantizer, "qmax": quantizer})
-    planes = [torch.from_numpy(plane)[None] for plane in coded[-1]]
-    return decode_planes(planes, VIDEO_LAYOUT, VIDEO_COLOR, VIDEO_COLOR.matrix)
+    decoded = [torch.from_numpy(plane)[None] for plane in coded[-1]]
+    return decode_planes(decoded, VIDEO_LAYOUT, VIDEO_COLOR, VIDEO_COLOR.matrix)

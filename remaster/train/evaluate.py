@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from remaster.checkpoint import load_model
 from remaster.color import conversion, mix
 from remaster.errors import DataError
 from remaster.metrics import luma, psnr, ssim
+from remaster.models import Network
 from remaster.regions import pad
 from remaster.resampling import resize
 from remaster.train.data import list_sources, read_picture, to_uint8, to_ycc
@@ -36,11 +37,11 @@ class Score:
     ssim: dict[str, float]
 
 
-def enlarge(model: nn.Module, rgb: Tensor) -> Tensor:
+def enlarge(model: Network, rgb: Tensor) -> Tensor:
     """(1, 3, H, W) R'G'B' in [0, 1] through a planes network, as 4:4:4."""
-    padded, frame = pad(to_ycc(rgb), model.padding, model.grid)  # type: ignore[arg-type]
+    padded, frame = pad(to_ycc(rgb), model.padding, model.grid)
     y, chroma = model(padded, "444")
-    ycc = torch.cat([frame.cut(part, model.scale) for part in (y, chroma)], 1)  # type: ignore[arg-type]
+    ycc = torch.cat([frame.cut(part, model.scale) for part in (y, chroma)], 1)
     return mix(ycc, conversion("bt709", "rgb"))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from remaster.checkpoint import Card, average, load_state, save_model, save_state
 from remaster.color import subsample_chroma
 from remaster.engines.host import keep_freed_memory
-from remaster.models import MODELS
+from remaster.models import MODELS, Network
 from remaster.regions import pad
 from remaster.train.data import Album, Pool, list_sources, open_pool
 from remaster.train.degrade import VIDEO_LAYOUT
@@ -31,7 +31,7 @@ Log = Callable[[str], None]
 
 
 def fit(options: TrainOptions, log: Log) -> Path:
-    """Train to the end of `options.minutes`, from where an earlier call stopped; the weights' path."""
+    """Train to the end of `options.minutes`, from where an earlier call stopped; the weights."""
     keep_freed_memory()
     torch.set_num_threads(options.threads or torch.get_num_threads())
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -65,13 +65,14 @@ def _open_pool(options: TrainOptions, log: Log) -> Pool:
 
 
 def pixel_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, lq: Tensor, gt: Tensor, chroma: str
+    model: Network, optimizer: torch.optim.Optimizer, lq: Tensor, gt: Tensor, chroma: str
 ) -> dict[str, float]:
     """One step of the pixel recipe on ycc patches; the terms of the loss.
 
     Luma by Charbonnier and random filters; chroma, at subsampling `chroma`, by Charbonnier.
     """
     padded, frame = pad(lq, model.padding, model.grid)
+    padded = padded.contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         luma, colors = model(padded, chroma)
     luma = frame.cut(luma.float(), model.scale)
@@ -100,7 +101,7 @@ class Training:
         network, config = MODELS["celnet"]
         torch.manual_seed(options.seed)
         self.config = {"scale": options.scale, **SIZES[options.size][options.scale]}
-        self.model = network(config(**self.config)).to(memory_format=torch.channels_last)
+        self.model = network(config(**self.config))
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), options.learning_rate, (0.9, 0.99), weight_decay=0.0
         )

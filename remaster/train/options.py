@@ -9,18 +9,11 @@ from remaster.errors import OptionsError
 
 SIZES: dict[str, dict[int, dict[str, int]]] = {
     "fast": {
-        2: {"num_features": 32, "num_blocks": 5, "unshuffle": 2},
-        4: {"num_features": 32, "num_blocks": 4, "unshuffle": 2},
-    },
-    "half48": {
-        2: {"num_features": 48, "num_blocks": 4, "unshuffle": 2},
-    },
-    "fast-full-resolution": {
         2: {"num_features": 16, "num_blocks": 5, "unshuffle": 1},
         4: {"num_features": 16, "num_blocks": 5, "unshuffle": 1},
     },
 }
-"""Size -> scale -> CelNet configuration. Both sizes cost at most 30 kMAC per source pixel."""
+"""Size -> scale -> CelNet configuration. `fast` costs at most 30 kMAC per source pixel."""
 
 
 @dataclass(frozen=True)

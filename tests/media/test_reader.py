@@ -154,12 +154,26 @@ def test_damage_is_counted_and_passed_by(tmp_path: Path) -> None:
     assert all(a.pts < b.pts for a, b in pairwise(frames))
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_film_that_breaks_off_is_reported(tmp_path: Path, name: str) -> None:
+    options = {"movflags": "faststart"} if name == "a.mp4" else {}
+    path = make_clip(tmp_path / name, size=(320, 240), frames=60, muxer_options=options)
+    whole = DamageReport()
+    assert len(list(read_frames(probe(path), damage=whole))) == 60 and not whole
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10])
+    report = DamageReport()
+    frames = list(read_frames(probe(path), damage=report))
+    assert 20 < len(frames) < 60
+    assert report.missing_seconds == pytest.approx(2.4 - len(frames) / 25, abs=0.1)
+
+
 def test_a_change_of_size_is_named(tmp_path: Path) -> None:
     first = make_clip(tmp_path / "a.ts", frames=10, audio=())
     second = make_clip(tmp_path / "b.ts", frames=10, audio=(), size=(96, 64))
     joined = tmp_path / "joined.ts"
     joined.write_bytes(first.read_bytes() + second.read_bytes())
-    with pytest.raises(SourceError, match="64x48.*96x64"):
+    with pytest.raises(SourceError, match=r"64x48.*96x64"):
         list(read_frames(probe(joined)))
 
 

@@ -18,9 +18,9 @@ from av.stream import AttachmentStream, Disposition
 from remaster.errors import OptionsError, OutputError, VerificationError
 from remaster.frames import Color, Frame
 from remaster.media import writer as writer_module
-from remaster.media.copying import payload
 from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.formats import layout_of
+from remaster.media.packets import payload
 from remaster.media.probe import Source, probe
 from remaster.media.reader import read_frames
 from remaster.media.streams import convert_subtitle, plan_streams
@@ -153,6 +153,7 @@ def test_offsets_are_kept(tmp_path: Path, name: str, target: str, late: str) -> 
     half = Fraction(1, 2)
     path = make_clip(
         tmp_path / name,
+        rate=Fraction(24),
         bframes=2,
         video_offset_seconds=half if late == "video" else Fraction(0),
         audio=(Sound("aac", offset_seconds=half if late == "audio" else Fraction(0)),),
@@ -207,18 +208,51 @@ def test_color_and_depth_are_tagged(
     assert found.video.layout == probe(path).video.layout
 
 
-@pytest.mark.parametrize("target", ["out.mp4", "out.mkv", "out.mov"])
-def test_the_pixel_aspect_ratio_is_kept(tmp_path: Path, target: str) -> None:
-    path = make_clip(tmp_path / "in.mkv", sar=Fraction(16, 15))
+@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9"])
+def test_the_shortest_films(tmp_path: Path, codec: str, frames: int) -> None:
+    path = make_clip(tmp_path / "in.mp4", frames=frames)
+    assert copy_film(path, tmp_path / "out.mp4", codec=codec).frames == frames
+    assert_same_film(path, tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize(
+    ("codec", "target"),
+    [
+        ("libx264", "out.mp4"),
+        ("libx264", "out.mkv"),
+        ("libx265", "out.mov"),
+        ("libsvtav1", "out.mp4"),
+        ("libsvtav1", "out.mkv"),
+        ("libvpx-vp9", "out.webm"),
+        ("ffv1", "out.mkv"),
+    ],
+)
+@pytest.mark.parametrize("ratio", [Fraction(16, 15), Fraction(8, 9), Fraction(4, 3)])
+def test_the_pixel_aspect_ratio_is_kept(
+    tmp_path: Path, codec: str, target: str, ratio: Fraction
+) -> None:
+    sounds = (Sound("libopus"),) if target.endswith(("webm", "mkv", "mp4")) else ()
+    path = make_clip(tmp_path / "in.mp4", size=(180, 144), frames=3, sar=ratio, audio=sounds)
+    copy_film(path, tmp_path / target, codec=codec)
+    assert probe(tmp_path / target).video.sample_aspect_ratio == ratio
+    with av.open(str(tmp_path / target)) as container:
+        assert "stereo_mode" not in container.streams.video[0].metadata
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mov", "out.mkv"])
+def test_rotation_is_kept(tmp_path: Path, target: str) -> None:
+    path = make_clip(tmp_path / "in.mp4", frames=3, rotation=90)
     copy_film(path, tmp_path / target)
-    assert probe(tmp_path / target).video.sample_aspect_ratio == Fraction(16, 15)
+    assert probe(tmp_path / target).rotation == probe(path).rotation == 90
 
 
 def test_what_a_container_forgets_is_refused_before_work(tmp_path: Path) -> None:
-    path = make_clip(tmp_path / "in.mkv", sar=Fraction(16, 15))
-    with pytest.raises(OutputError, match="pixel aspect ratio 16/15"):
-        copy_film(path, tmp_path / "out.mkv", codec="libsvtav1")
-    assert sorted(os.listdir(tmp_path)) == ["in.mkv"]
+    path = make_clip(tmp_path / "in.mkv", codec="ffv1", pix_fmt="yuv422p10le")
+    full = Color("bt709", "full", "bt709", "bt709")
+    with pytest.raises(OutputError, match="range full"):
+        copy_film(path, tmp_path / "out.mov", codec="prores_ks", color=full)
+    assert os.listdir(tmp_path) == ["in.mkv"]
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuv444p12le", "gray"])
@@ -296,6 +330,48 @@ def test_everything_else_arrives(tmp_path: Path, name: str, target: str) -> None
         assert any("font.ttf" in warning or "attachment" in warning for warning in written.warnings)
     assert attached(output) == expected
     assert_same_film(path, output)
+
+
+def test_webm_takes_what_it_can(tmp_path: Path) -> None:
+    path = make_clip(
+        tmp_path / "in.mkv",
+        audio=(Sound("libopus"),),
+        subtitles=(Subtitles([(0, 0.5, "Hello")]),),
+        attachments={"font.ttf": b"FONT"},
+    )
+    written = copy_film(path, tmp_path / "out.webm", codec="libvpx-vp9")
+    assert texts(tmp_path / "out.webm") == texts(path)
+    assert len(written.warnings) == 2
+    assert_same_film(path, tmp_path / "out.webm")
+
+
+def test_sound_without_lengths_keeps_its_last_packet(tmp_path: Path) -> None:
+    """ALAC in Matroska: no packet says how long it lasts, and MP4 must know it."""
+    path = make_clip(tmp_path / "in.mkv", audio=(Sound("alac"),))
+    copy_film(path, tmp_path / "out.mp4")
+    assert_same_film(path, tmp_path / "out.mp4")
+
+
+def repeat_times(path: Path, output: Path) -> None:
+    """Copy a Matroska file, giving every second packet of sound the time of the one before."""
+    with av.open(str(path)) as source, av.open(str(output), "w") as target:
+        streams = [target.add_stream_from_template(each, opaque=True) for each in source.streams]
+        last: int | None = None
+        for packet in source.demux():
+            if packet.size and packet.stream.type == "audio":
+                packet.pts = packet.dts = last if last is not None else packet.pts
+                last = None if last is not None else packet.pts
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                target.mux(packet)
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+def test_repeated_times_of_sound_do_not_stop_the_muxer(tmp_path: Path, target: str) -> None:
+    path = make_clip(tmp_path / "good.mkv", audio=(Sound("flac"),), audio_seconds=2)
+    repeat_times(path, tmp_path / "in.mkv")
+    copy_film(tmp_path / "in.mkv", tmp_path / target)
+    assert sound(tmp_path / target)[0][0] == sound(path)[0][0]
 
 
 def test_a_part_has_its_own_sound_texts_and_chapters(tmp_path: Path) -> None:
@@ -402,6 +478,13 @@ def test_a_file_that_differs_is_not_put_in_place(
         last = frames[-1]
         monkeypatch.setattr(writer._film, "pts", [*writer._film.pts, last.pts])
         writer.finish()
+    assert os.listdir(tmp_path) == ["in.mp4"]
+
+
+def test_an_empty_part_is_an_error(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mp4")
+    with pytest.raises(OutputError, match="No frame"):
+        copy_film(path, tmp_path / "out.mp4", start=Fraction(100))
     assert os.listdir(tmp_path) == ["in.mp4"]
 
 

@@ -99,7 +99,10 @@ class Canvas:
         alpha: float = 1.0,
         clip: Mask | None = None,
     ) -> Mask:
-        """Paint over a shape with a flat colour or with a whole-frame (H, W, 3) picture."""
+        """Paint over a shape with a flat colour or a picture, and give the shape's coverage.
+
+        A picture is (H, W, 3) for the whole frame, or just the size of a given mask.
+        """
         mask = self._as_mask(shape)
         if clip is not None:
             mask = intersect(mask, clip)
@@ -107,7 +110,10 @@ class Canvas:
         cover_by = (mask.values * np.float32(alpha))[:, :, None]
         region = self.pixels[window]
         region *= 1 - cover_by
-        paint = color[window] if isinstance(color, np.ndarray) else np.asarray(color, np.float32)
+        if not isinstance(color, np.ndarray):
+            paint = np.asarray(color, np.float32)
+        else:
+            paint = color if color.shape[:2] == mask.values.shape else color[window]
         region[:, :, :3] += paint * cover_by
         region[:, :, 3:] += cover_by
         return mask

@@ -163,7 +163,7 @@ class Figure:
         return self.head_place(turned)
 
     def on_body(self, local: Points) -> Points:
-        """Points of the body, from the collar near y = 1.4 to the soles near y = 10, to the scene."""
+        """Points of the body, collar near y = 1.4 and soles near y = 10, to the scene."""
         return self.body_place(local - (0.0, 0.13))
 
 

@@ -19,13 +19,19 @@ Place = Callable[[Points], Points]
 
 def draw_collar(figure: Figure, body: Mask) -> None:
     """The front of the character's outfit, over the torso's coverage."""
-    {
-        "sailor": draw_sailor_collar, "shirt": draw_shirt_collar, "jacket": draw_jacket_front,
-        "sweater": draw_round_collar, "robe": draw_robe_front,
-    }[figure.design.outfit](figure, body)  # fmt: skip
+    if figure.design.outfit == "sailor":
+        draw_sailor_collar(figure)
+    elif figure.design.outfit == "shirt":
+        draw_shirt_collar(figure, body)
+    elif figure.design.outfit == "jacket":
+        draw_jacket_front(figure, body)
+    elif figure.design.outfit == "sweater":
+        draw_round_collar(figure, body)
+    else:
+        draw_robe_front(figure, body)
 
 
-def draw_sailor_collar(figure: Figure, body: Mask) -> None:
+def draw_sailor_collar(figure: Figure) -> None:
     trim = figure.design.trim
     pen = figure.outline_pen(trim)
     for side in (-1.0, 1.0):
@@ -180,9 +186,14 @@ def draw_robe_front(figure: Figure, body: Mask) -> None:
 
 def draw_accessory(figure: Figure) -> None:
     """What is worn on the head."""
-    {"ribbon": draw_ribbon, "band": draw_band, "glasses": draw_glasses, "clip": draw_clip}.get(
-        figure.design.accessory, lambda _: None
-    )(figure)
+    if figure.design.accessory == "ribbon":
+        draw_ribbon(figure)
+    elif figure.design.accessory == "band":
+        draw_band(figure)
+    elif figure.design.accessory == "glasses":
+        draw_glasses(figure)
+    elif figure.design.accessory == "clip":
+        draw_clip(figure)
 
 
 def draw_ribbon(figure: Figure) -> None:

@@ -126,7 +126,7 @@ def ribbon(curve: Points, widths: npt.NDArray[np.float64]) -> Points:
 def stroke_widths(
     curve: Points, width: float, taper: tuple[float, float], wobble: float
 ) -> npt.NDArray[np.float64]:
-    """Widths of a hand-drawn stroke: thin ends over the given shares of its length, uneven pressure.
+    """Widths of a hand-drawn stroke: ends thin over shares of its length, pressure uneven.
 
     The unevenness depends on where the stroke is, so a line drawn again is the same line.
     """
@@ -143,7 +143,7 @@ def stroke_widths(
 
 
 def wave_noise(rng: Generator, count: int, waves: int) -> npt.NDArray[np.float64]:
-    """(count,) smooth noise of about unit size: `waves` sines of random phase, slow ones stronger."""
+    """(count,) smooth noise of about unit size: `waves` sines, slow ones stronger."""
     at = np.linspace(0, 2 * np.pi, count)
     phases = rng.uniform(0, 2 * np.pi, waves)
     rates = np.arange(1, waves + 1) * rng.uniform(0.8, 1.2, waves)

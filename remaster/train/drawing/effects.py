@@ -136,7 +136,8 @@ def draw_particles(canvas: Canvas, kind: str, seed: int, seconds: float) -> None
             (0.2, 0.55),
             (-0.5, 0.4),
         )
-        near, far = [], []
+        near: list[Points] = []
+        far: list[Points] = []
         for px, py, d, p, r in zip(x, y, depth, phase, rate, strict=True):
             turn, squash = p + 1.3 * seconds * r, 0.35 + 0.65 * abs(np.sin(p + 2.1 * seconds * r))
             local = petal * (1, squash) * (0.005 + 0.010 * d)

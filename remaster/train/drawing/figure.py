@@ -9,7 +9,8 @@ from remaster.train.drawing.character import Figure
 from remaster.train.drawing.clothes import draw_accessory, draw_collar
 from remaster.train.drawing.coverage import Mask
 from remaster.train.drawing.curves import Points, bezier, points, resample, ribbon, smooth
-from remaster.train.drawing.face import contour, draw_brows, draw_ears, draw_face, draw_features
+from remaster.train.drawing.eyes import draw_brows
+from remaster.train.drawing.face import contour, draw_ears, draw_face, draw_features
 from remaster.train.drawing.fringe import draw_front_hair, fringe_edge
 from remaster.train.drawing.hair import draw_back_hair, draw_head_from_behind
 from remaster.train.drawing.paint import mix, rgb, shade
@@ -32,8 +33,8 @@ def draw_character(figure: Figure) -> None:
     fringe = np.concatenate([figure.on_face(lock, 1.12) for lock in locks])
     drop = figure.place.scale * np.array((-0.05 * figure.pose.light, 0.10))
     ceiling = figure.at(points((1.2, -1.2), (-1.2, -1.2)))
-    face = draw_face(figure, np.concatenate((fringe + drop, ceiling)))
-    draw_features(figure, face)
+    draw_face(figure, np.concatenate((fringe + drop, ceiling)))
+    draw_features(figure)
     draw_front_hair(figure)
     draw_brows(figure)
     draw_accessory(figure)
@@ -91,11 +92,15 @@ def draw_torso(figure: Figure) -> None:
     wide = design.shoulders
     hem = 6.4 if design.outfit == "robe" else 5.0
     waist = 0.92 if design.masculine else 0.78
-    half = points((0.40, 1.50), (0.72, 1.60), (1.08 * wide, 1.78), (1.18 * wide, 2.1), (1.02 * wide, 2.8),
-                  (waist * wide, 3.7), (0.5 * waist + 0.42 * wide, 4.3), (0.95 * wide, hem))  # fmt: skip
+    hip = 0.5 * waist + 0.42 * wide
+    chest = points((1.08 * wide, 1.78), (1.18 * wide, 2.1), (1.02 * wide, 2.8))
+    below = points((waist * wide, 3.7), (hip, 4.3), (0.95 * wide, hem))
+    half = np.concatenate((points((0.40, 1.50), (0.72, 1.60)), chest, below))
     right = smooth(half)
     left = right * (-1, 1)
     color = design.cloth
+    open_front = design.outfit in ("sailor", "robe") and not figure.pose.behind
+    neckline = 2.05 if open_front else 1.45 if figure.pose.behind else 1.72
     hollow = bezier((-0.40, 1.50), (0.0, neckline), (0.40, 1.50))
     body = canvas.fill(figure.on_body(np.concatenate((hollow, right, left[::-1]))), color)
     side = -figure.pose.light

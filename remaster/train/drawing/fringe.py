@@ -117,7 +117,8 @@ def draw_front_hair(figure: Figure) -> Mask:
         half = len(lock) // 2
         canvas.line(lock[: half + 1], pen, taper=(0.15, 0.12))
         canvas.line(lock[half:], pen, taper=(0.12, 0.15))
-    canvas.line(over_skull, pen, taper=(0.05, 0.05), width=1.1)
+    if design.hair_back != "spiky":
+        canvas.line(over_skull, pen, taper=(0.05, 0.05), width=1.1)
     return hair
 
 

@@ -65,7 +65,7 @@ def draw_back_hair(figure: Figure) -> None:
     """The hair that shows behind face and body."""
     design = figure.design
     dark, base, _ = tones(figure)
-    deep = mix(dark, base, 0.25)
+    deep = base if design.hair_back == "spiky" else mix(dark, base, 0.25)
     if design.hair_back in ("ponytail", "twintails"):
         draw_tails(figure, deep if design.hair_back == "ponytail" else base)
     mass = outline_mass(figure)
@@ -212,17 +212,18 @@ def draw_tails(figure: Figure, color: Color) -> None:
 
 
 def spikes(rng: np.random.Generator, lean: float) -> list[Points]:
-    """Spiky hair as a crown of locks from jaw to jaw over the top, all swept the same way."""
-    angles = np.linspace(-2.2, 2.2, 10)
+    """Spiky hair: locks from jaw to jaw over the top, long and short, swept up and aside."""
+    angles = np.linspace(-2.2, 2.2, 11) + np.concatenate(([0], rng.normal(0, 0.07, 9), [0]))
     center = np.array((lean, -0.12))
-    rim = np.stack((1.08 * np.sin(angles), -1.16 * np.cos(angles)), axis=1)
+    rim = np.stack((1.05 * np.sin(angles), -1.12 * np.cos(angles)), axis=1)
+    to_side = 1.0 if rng.random() < 0.5 else -1.0
     edge: list[Points] = []
-    for start, end in zip(rim[:-1], rim[1:], strict=True):
+    for index, (start, end) in enumerate(zip(rim[:-1], rim[1:], strict=True)):
         middle = (start + end) / 2
         along = (end - start) / np.hypot(*(end - start))
-        high = 1.20 + 0.24 * max(-middle[1], -0.2) + rng.uniform(0.0, 0.22)
-        sweep = along * np.sign(middle[0] + 0.15) * rng.uniform(0.12, 0.42)
-        tip = middle * high + sweep
-        edge.append(bezier(start, start * 1.16 + (tip - start) * 0.3, tip, count=8) + center)
-        edge.append(bezier(tip, end * 1.04 + (tip - end) * 0.3, end, count=8) + center)
+        upward = -np.sign(middle[0]) if abs(middle[0]) > 0.7 else to_side
+        long = 1.18 + 0.20 * (index % 2) + rng.uniform(0.0, 0.16) + 0.08 * max(-middle[1], 0.0)
+        tip = middle * long + along * upward * rng.uniform(0.15, 0.38)
+        edge.append(bezier(start, start * 1.12 + (tip - start) * 0.25, tip, count=8) + center)
+        edge.append(bezier(tip, end * 1.12 + (tip - end) * 0.25, end, count=8) + center)
     return edge

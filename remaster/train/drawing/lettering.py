@@ -1,4 +1,4 @@
-"""Text of our own strokes: invented ideographs and syllables, and Pillow's built-in Latin letters."""
+"""Text: invented ideographs and syllables in strokes, and Pillow's built-in Latin letters."""
 
 from __future__ import annotations
 
@@ -52,9 +52,17 @@ def syllable(rng: Generator) -> list[Points]:
 
 
 def draw_glyphs(
-    canvas: Canvas, seed: int, count: int, x: float, y: float, size: float, color: Color, outline: Color | None,
-    upright: bool = False, bold: float = 0.10,
-) -> None:  # fmt: skip
+    canvas: Canvas,
+    seed: int,
+    count: int,
+    x: float,
+    y: float,
+    size: float,
+    color: Color,
+    outline: Color | None,
+    upright: bool = False,
+    bold: float = 0.10,
+) -> None:
     """A line of invented signs from (x, y), down the page if `upright`."""
     rng = np.random.default_rng([seed, 29])
     strokes: list[Points] = []

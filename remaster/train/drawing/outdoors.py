@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from remaster.train.drawing.canvas import Canvas, Color, Pen
-from remaster.train.drawing.coverage import Mask
 from remaster.train.drawing.curves import (
     Points,
     bezier,
@@ -19,113 +16,35 @@ from remaster.train.drawing.curves import (
     wave_noise,
 )
 from remaster.train.drawing.paint import gradient, mix, noise, rgb, shade, vary
+from remaster.train.drawing.sky import Hour
 
-__all__ = [
-    "HOURS",
-    "Hour",
-    "draw_clouds",
-    "draw_grass",
-    "draw_ground",
-    "draw_ridge",
-    "draw_sea",
-    "draw_sky",
-    "draw_tree",
-]
+__all__ = ["draw_grass", "draw_ground", "draw_ridge", "draw_sea", "draw_tree"]
 
 Generator = np.random.Generator
 
 
-@dataclass(frozen=True)
-class Hour:
-    """The light of a time of day."""
-
-    zenith: Color
-    middle: Color
-    horizon: Color
-    cloud: Color
-    cloud_shadow: Color
-    tint: Color
-    """What local colours are multiplied by."""
-
-    haze: Color
-    """What distance mixes in."""
-
-    lamps: bool = False
-    """Windows are lit and stars are out."""
-
-    def lit(self, color: Color, distance: float = 0.0) -> Color:
-        """A local colour in this light, at a distance of 0 to 1."""
-        tinted = (color[0] * self.tint[0], color[1] * self.tint[1], color[2] * self.tint[2])
-        return mix(tinted, self.haze, distance)
-
-
-HOURS = {
-    "noon": Hour(rgb("4a86b8"), rgb("86b6d0"), rgb("d2e0d8"), rgb("f4f2e8"), rgb("b4c4d2"), (1, 1, 0.97), rgb("bcd2d6")),
-    "morning": Hour(rgb("7aa4c0"), rgb("b8cccc"), rgb("f0e2c4"), rgb("fbf0dc"), rgb("ccc4c4"), (1, 0.97, 0.9), rgb("dcd8c8")),
-    "sunset": Hour(rgb("5a5a86"), rgb("c87c6c"), rgb("f4c078"), rgb("f6b880"), rgb("8c6480"), (0.95, 0.76, 0.66), rgb("d89878")),
-    "dusk": Hour(rgb("2e3460"), rgb("6a5a88"), rgb("c08890"), rgb("a07c98"), rgb("4c4470"), (0.62, 0.58, 0.74), rgb("6c6088"), True),
-    "night": Hour(rgb("0e1630"), rgb("1c2a4c"), rgb("3a4c6c"), rgb("46587c"), rgb("1e2a48"), (0.36, 0.42, 0.60), rgb("2a3a58"), True),
-    "overcast": Hour(rgb("8c98a0"), rgb("acb4b4"), rgb("ccccc4"), rgb("c4c8c8"), rgb("94a0a8"), (0.84, 0.86, 0.88), rgb("b4bcbc")),
-}  # fmt: skip
-
-
-def draw_sky(canvas: Canvas, rng: Generator, hour: Hour, horizon: float) -> None:
-    """A gradient wash over the whole sheet, with stars when it is dark."""
-    view = canvas.view
-    stops = [(-0.6, hour.zenith), (horizon - 0.35, hour.middle), (horizon, hour.horizon)]
-    wash = gradient(view, stops, slope=float(rng.uniform(-0.08, 0.08)))
-    wash *= 1 + 0.025 * noise(view, rng, 3.0, 3, stretch=3.0)[:, :, None]
-    canvas.fill(box(-9, -9, 9, 9), wash)
-    if hour.lamps:
-        at = rng.uniform((-2, -0.6), (2, horizon - 0.1), (260, 2))
-        size = rng.uniform(0.0006, 0.0018, 260) * (1 + (rng.random(260) < 0.06))
-        canvas.fill(
-            [disc(x, y, r, count=8) for (x, y), r in zip(at, size, strict=True)],
-            (0.96, 0.95, 0.85),
-            0.8,
-        )
-
-
-def draw_clouds(canvas: Canvas, rng: Generator, hour: Hour, horizon: float) -> None:
-    """Heaped clouds with lit tops, painted wet, over thin streaks."""
-    view = canvas.view
-    streaks = np.clip(noise(view, rng, 5.0, 4, stretch=5.0) - 0.15, 0, 1)
-    height = np.clip((horizon - view.rows()) * 2.5, 0, 1)
-    canvas.fill(Mask(0, 0, (streaks * height * 0.55).astype(np.float32)), hour.cloud)
-    for _ in range(int(rng.integers(2, 6))):
-        size = float(rng.uniform(0.12, 0.36))
-        x, y = float(rng.uniform(-1.1, 1.1)), horizon - float(rng.uniform(0.0, 0.5)) - 0.1 * size
-        draw_cumulus(canvas, rng, hour, x, y, size)
-
-
-def draw_cumulus(
-    canvas: Canvas, rng: Generator, hour: Hour, x: float, y: float, size: float
-) -> None:
-    """A heap of round puffs on a flat base, each shaded like a ball lit from above, edges ragged."""
-    view = canvas.view
-    rows, columns = view.rows(), view.columns()
-    bump = noise(view, rng, 10.0, 4) * np.float32(0.16)
-    body = np.full((view.height, view.width), -1.0, np.float32)
-    light = np.zeros_like(body)
-    across = rng.uniform(-1, 1, 22)
-    for dx, lift, grow in zip(across, rng.random(22), rng.uniform(0.20, 0.38, 22), strict=True):
-        radius = size * grow * (1.15 - 0.6 * abs(dx))
-        cx, cy = x + dx * size * 1.25, y - lift * (1 - dx * dx) * 0.55 * size
-        top, bottom = np.searchsorted(rows[:, 0], (cy - 1.5 * radius, cy + 1.5 * radius))
-        left, right = np.searchsorted(columns[0], (cx - 1.5 * radius, cx + 1.5 * radius))
-        window = slice(top, bottom), slice(left, right)
-        over, aside = (rows[window[0]] - cy) / radius, (columns[:, window[1]] - cx) / radius
-        ball = 1 - over**2 - aside**2
-        front = ball > body[window]
-        body[window] = np.where(front, ball, body[window])
-        lit = 0.5 - 0.55 * over + 0.2 * aside + 0.35 * (cy < y - 0.15 * size)
-        light[window] = np.where(front, lit, light[window])
-    base = np.clip((y + 0.10 * size - rows) / (0.16 * size), 0, 1)
-    alpha = np.clip((body + 2.2 * bump + 0.05) / 0.30, 0, 1) * base
-    light = np.clip((light + 1.6 * bump - 0.25) / 0.75, 0, 1)[:, :, None]
-    bright = np.asarray(mix(hour.cloud, (1, 1, 1), 0.25), np.float32)
-    paint = np.asarray(hour.cloud_shadow, np.float32) * (1 - light) + bright * light
-    canvas.fill(Mask(0, 0, (alpha * 0.96).astype(np.float32)), paint.astype(np.float32))
+def draw_branch(canvas: Canvas, rng: Generator, leaves: Color, hour: Hour) -> None:
+    """A bough with leaves that hangs into the frame from an upper corner, close to the viewer."""
+    side = 1.0 if rng.random() < 0.5 else -1.0
+    bark = shade(hour.lit(rgb("6a5240")))
+    limb = bezier(
+        (side * 1.0, -0.52),
+        (side * 0.6, -0.48),
+        (side * 0.35, -0.36),
+        (side * 0.12, -0.33),
+        count=24,
+    )
+    canvas.fill(ribbon(limb, np.linspace(0.04, 0.006, 24)), bark)
+    lit = hour.lit(leaves)
+    for tone, shift, size in (
+        (shade(lit, 1.4), 0.0, 0.024),
+        (shade(lit, 0.4), -0.012, 0.020),
+        (mix(lit, hour.lit(rgb("f0e8a0")), 0.3), -0.022, 0.014),
+    ):
+        shapes: list[Points] = []
+        for x, y in limb[4::3]:
+            shapes += dabs(rng, x, y + 0.02 + shift, 0.09, 0.055, size, 22)
+        canvas.fill(shapes, tone)
 
 
 def draw_ridge(
@@ -238,12 +157,10 @@ def draw_grass(
         tall = (0.006 + 0.055 * depth) * rng.uniform(0.5, 1.3, 420)
         lean = rng.normal(0, 0.3, 420) * tall
         wide = tall * 0.07
-        blades = np.stack((
-            at + np.stack((-wide, 0 * wide), axis=1), at + np.stack((lean * 0.4 - wide * 0.7, -tall * 0.6), axis=1),
-            at + np.stack((lean, -tall), axis=1), at + np.stack((lean * 0.4 + wide * 0.7, -tall * 0.6), axis=1),
-            at + np.stack((wide, 0 * wide), axis=1),
-        ), axis=1)  # fmt: skip
-        canvas.fill(list(blades), tone)
+        middle, flat = 0.4 * lean, np.zeros(420)
+        x = np.stack((-wide, middle - 0.7 * wide, lean, middle + 0.7 * wide, wide), axis=1)
+        y_up = np.stack((flat, 0.6 * tall, tall, 0.6 * tall, flat), axis=1)
+        canvas.fill(list(at[:, None, :] + np.stack((x, -y_up), axis=2)), tone)
     if flowers is not None:
         depth = rng.random(120) ** 1.3
         heads = [

@@ -1,0 +1,79 @@
+"""Weights come back as they were, and nothing else is let in."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from remaster.checkpoint import (
+    Card,
+    load_model,
+    load_state,
+    read_card,
+    released,
+    save_model,
+    save_state,
+)
+from remaster.errors import CheckpointError
+from tests.networks import celnet
+
+CARD = Card("celnet", {"scale": 2, "num_features": 16, "num_blocks": 2, "unshuffle": 1}, 2)
+
+
+def test_saved_weights_give_the_same_picture(tmp_path: Path) -> None:
+    path, model = tmp_path / "w.safetensors", celnet(2)
+    save_model(path, model, CARD)
+    again, card = load_model(path)
+    assert card == CARD
+    x = torch.rand(1, 3, 16, 16)
+    for a, b in zip(model(x), again(x)):
+        assert torch.equal(a, b)
+    assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def bad_files(folder: Path) -> dict[str, Path]:
+    paths = {name: folder / f"{name}.safetensors" for name in ("pickle", "zip", "foreign", "shape", "nan", "arch", "config", "missing", "empty")}  # fmt: skip
+    paths["pickle"].write_bytes(pickle.dumps({"w": [1, 2]}))
+    torch.save({"w": torch.ones(2)}, paths["zip"])
+    save_file({"w": torch.ones(2)}, paths["foreign"])
+    save_model(paths["shape"], celnet(4), CARD)
+    sick = celnet(2)
+    sick.head.weight[0, 0, 0, 0] = torch.nan
+    save_model(paths["nan"], sick, CARD)
+    save_model(paths["arch"], celnet(2), Card("unheard-of", {}, 2))
+    save_model(paths["config"], celnet(2), Card("celnet", {"scale": 3}, 3))
+    paths["empty"].touch()
+    return paths
+
+
+def test_other_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    for name, path in bad_files(tmp_path).items():
+        with pytest.raises(CheckpointError) as caught:
+            load_model(path)
+        assert "\n" not in str(caught.value), name
+
+
+def test_a_training_state_comes_back(tmp_path: Path) -> None:
+    save_state(tmp_path / "state.pt", {"iteration": 3, "ema": {"w": torch.ones(2)}})
+    state = load_state(tmp_path / "state.pt")
+    assert state["iteration"] == 3
+    assert torch.equal(state["ema"]["w"], torch.ones(2))
+
+
+def test_a_damaged_training_state_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    path.write_bytes(b"not a state")
+    with pytest.raises(CheckpointError, match=r"state\.pt"):
+        load_state(path)
+
+
+def test_the_released_weights_load() -> None:
+    assert {"fast-x2", "fast-x4"} <= set(released())
+    for path in released().values():
+        model, card = load_model(path)
+        assert model.scale == card.scale == read_card(path).scale
+        assert path.stat().st_size < 5e6

@@ -1,0 +1,234 @@
+"""Whole runs: frames in are frames out, at their own times, tagged, and nothing is left behind."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+import remaster.pipeline as pipeline
+from remaster.color import decode_planes
+from remaster.errors import OptionsError, OutputError, RemasterError, SourceError
+from remaster.frames import Color, Frame
+from remaster.media.probe import probe
+from remaster.media.reader import read_frames
+from remaster.pipeline import Progress, RunOptions, run
+from tests.clips import Sound, make_clip
+
+FAST = RunOptions(encoder_preset="ultrafast")
+VARIABLE = [0, 40, 60, 140, 150, 170, 300, 340, 500, 520]
+
+
+def times(path: Path) -> list[Fraction]:
+    source = probe(path)
+    return [frame.pts * source.video.time_base for frame in read_frames(source)]
+
+
+def frames_of(path: Path) -> list[Frame]:
+    return list(read_frames(probe(path)))
+
+
+def assert_same_times(source: Path, output: Path) -> None:
+    before, after = times(source), times(output)
+    assert len(before) == len(after)
+    assert all(abs(a - b) <= Fraction(1, 1000) for a, b in zip(before, after))
+
+
+CLIPS = {
+    "plain": ("mp4", {}),
+    "b-frames": ("mp4", {"bframes": 3}),
+    "offset": ("mkv", {"video_offset_seconds": Fraction(1, 2)}),
+    "late sound": ("mp4", {"audio": (Sound("aac", offset_seconds=Fraction(1, 2)),)}),
+    "variable": ("mkv", {"pts": VARIABLE, "time_base": Fraction(1, 1000)}),
+    "two tracks": ("mkv", {"audio": (Sound("ac3", "jpn"), Sound("libopus", "eng"))}),
+    "pcm": ("mov", {"audio": (Sound("pcm_s16le"),)}),
+    "ten bits": ("mkv", {"pix_fmt": "yuv420p10le"}),
+    "silent": ("mp4", {"audio": ()}),
+    "odd": ("mkv", {"size": (63, 47), "codec": "ffv1"}),
+}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_every_frame_comes_out_at_its_time(tmp_path: Path, name: str) -> None:
+    suffix, details = CLIPS[name]
+    source = make_clip(tmp_path / f"in.{suffix}", frames=10, **details)  # type: ignore[arg-type]
+    output = tmp_path / f"out.{suffix}"
+    seen: list[Progress] = []
+    result = run(source, output, FAST, progress=seen.append)
+    assert_same_times(source, output)
+    before, after = probe(source).video, probe(output)
+    assert result.frames == seen[-1].frames == len(times(source))
+    assert after.guessed == ()
+    assert (after.video.width, after.video.height) == (
+        2 * before.width,
+        2 * before.height,
+    )
+    assert after.video.layout.bit_depth == before.layout.bit_depth
+    assert set(result.busy_seconds) == {"decode", "network", "encode"}
+    assert result.advice
+
+
+@pytest.mark.parametrize("name", ["fast", "lanczos", "bicubic", "identity", "fast-x4"])
+def test_every_model_gives_the_size_asked_for(tmp_path: Path, name: str) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=3)
+    for options, size in (
+        (replace(FAST, scale=2), (128, 96)),
+        (replace(FAST, scale=3), (192, 144)),
+        (replace(FAST, height=120), (160, 120)),
+        (replace(FAST, size=(200, 120)), (200, 120)),
+    ):
+        run(source, tmp_path / "out.mkv", replace(options, model=name, overwrite=True))
+        video = probe(tmp_path / "out.mkv").video
+        assert (video.width, video.height) == size
+        shape = Fraction(video.width, video.height) * video.sample_aspect_ratio
+        assert shape == Fraction(64, 48)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 6, 8])
+def test_the_nearest_network_is_chosen(scale: int) -> None:
+    name, model = pipeline.choose_model("auto", scale)
+    assert name == f"fast-x{2 if scale <= 2 else 4}"
+    assert model.scale == (2 if scale <= 2 else 4)
+
+
+@pytest.mark.parametrize("model", ["auto", "identity"])
+def test_the_picture_is_the_sources(tmp_path: Path, model: str) -> None:
+    """Same place, same colours: an enlargement shrunk again is the source."""
+    source = make_clip(tmp_path / "in.mkv", size=(96, 64), frames=3, codec="ffv1", picture=patches)
+    options = RunOptions(model=model, scale=2 if model == "auto" else 1, codec="ffv1")
+    run(source, tmp_path / "out.mkv", options)
+    before, after = (rgb_frames(p) for p in (source, tmp_path / "out.mkv"))
+    small = torch.nn.functional.interpolate(after, before.shape[2:], mode="area")
+    inside = (small - before).view(3, 3, 4, 16, 6, 16)[..., 4:12, :, 4:12].mean((3, 5))
+    assert inside.abs().max() * 255 < 4
+
+
+def patches(index: int, layout: object, size: tuple[int, int]) -> list[object]:
+    generator = torch.Generator().manual_seed(index)
+    planes = []
+    for shape in layout.plane_shapes(*size):  # type: ignore[attr-defined]
+        side = shape[0] // 4
+        values = torch.randint(60, 190, (4, 6), generator=generator)
+        planes.append(values.repeat_interleave(side, 0).repeat_interleave(side, 1).numpy())
+    return planes
+
+
+def rgb_frames(path: Path) -> torch.Tensor:
+    video = probe(path).video
+    stacks = zip(*(frame.planes for frame in frames_of(path)))
+    return decode_planes([torch.stack(s) for s in stacks], video.layout, video.color, "rgb")
+
+
+def test_a_part_is_its_frames_counted_from_its_start(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=30, bframes=2)
+    options = replace(FAST, start=Fraction(3, 10), end=Fraction(9, 10), model="identity", scale=1)
+    run(source, tmp_path / "out.mp4", options)
+    kept = [t for t in times(source) if Fraction(3, 10) <= t < Fraction(9, 10)]
+    for wanted, got in zip(kept, times(tmp_path / "out.mp4")):
+        assert abs(wanted - Fraction(3, 10) - got) <= Fraction(1, 1000)
+    assert len(times(tmp_path / "out.mp4")) == len(kept)
+
+
+def test_a_part_without_frames_is_refused(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=5)
+    with pytest.raises(SourceError, match="no frame"):
+        run(source, tmp_path / "out.mp4", replace(FAST, start=Fraction(50)))
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_sd_made_hd_is_bt709_and_says_so(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", size=(400, 300), frames=2)
+    result = run(source, tmp_path / "out.mp4", replace(FAST, scale=4))
+    assert probe(tmp_path / "out.mp4").video.color == Color(
+        "bt709", "limited", "bt470bg", "smpte170m", "left"
+    )
+    assert any("bt470bg" in note for note in result.plan.notes)
+
+
+class Trouble(Exception):
+    pass
+
+
+@pytest.mark.parametrize("where", ["reader", "network", "writer", "caller"])
+def test_trouble_anywhere_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=12)
+    old = tmp_path / "out.mp4"
+    old.write_bytes(b"old")
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise Trouble(where)
+
+    if where == "reader":
+        monkeypatch.setattr(pipeline, "read_frames", lambda *a, **k: failing_frames(source))
+    elif where == "network":
+        monkeypatch.setattr(pipeline.Upscaler, "__call__", fail)
+    elif where == "writer":
+        monkeypatch.setattr(pipeline.Writer, "finish", fail)
+    with pytest.raises(Trouble):
+        run(
+            source, old, replace(FAST, overwrite=True), progress=fail if where == "caller" else None
+        )
+    assert old.read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+    assert not [t for t in threading.enumerate() if t.name.startswith("remaster")]
+
+
+def failing_frames(source: Path):  # type: ignore[no-untyped-def]
+    yield from frames_of(source)[:3]
+    raise Trouble("reader")
+
+
+def test_refusals_come_before_work(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=2)
+    (tmp_path / "old.mp4").write_bytes(b"old")
+    cases = [
+        (tmp_path / "old.mp4", RunOptions(), OutputError, "-y"),
+        (source, RunOptions(overwrite=True), OutputError, "input itself"),
+        (tmp_path / "out.avi", RunOptions(), RemasterError, r"\.avi"),
+        (tmp_path / "o.mp4", RunOptions(model="best"), OptionsError, "fast-x2"),
+        (tmp_path / "o.mp4", RunOptions(model="no.safetensors"), RemasterError, "no weights"),
+        (tmp_path / "o.mp4", RunOptions(device="cuda:7"), OptionsError, "CUDA"),
+        (tmp_path / "o.mp4", RunOptions(device="abacus"), OptionsError, "abacus"),
+        (tmp_path / "o.mp4", RunOptions(codec="theora"), OptionsError, "theora"),
+        (tmp_path / "o.webm", RunOptions(), RemasterError, "webm"),
+    ]
+    for output, options, error, text in cases:
+        with pytest.raises(error, match=text):
+            run(source, output, options)
+    assert (tmp_path / "old.mp4").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"scale": 2, "height": 1080}, "--scale and --height"),
+        ({"scale": 0}, "--scale"),
+        ({"size": (8, 1080)}, "16 to"),
+        ({"end": Fraction(1), "duration": Fraction(1)}, "--end and --duration"),
+        ({"start": Fraction(5), "end": Fraction(5)}, "--end"),
+        ({"start": Fraction(-1)}, "--start"),
+        ({"duration": Fraction(0)}, "--duration"),
+        ({"batch": -1}, "--batch"),
+        ({"precision": "fp8"}, "--precision"),
+        ({"reuse": "all"}, "--reuse"),
+    ],
+)
+def test_options_that_make_no_sense_are_named(wrong: dict[str, object], text: str) -> None:
+    with pytest.raises(OptionsError, match=text):
+        RunOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_batches_do_not_change_the_picture(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=7)
+    for batch in (1, 3):
+        options = RunOptions(codec="ffv1", batch=batch, precision="fp32")
+        run(source, tmp_path / f"{batch}.mkv", options)
+    for a, b in zip(frames_of(tmp_path / "1.mkv"), frames_of(tmp_path / "3.mkv")):
+        for x, y in zip(a.planes, b.planes):
+            assert (x.int() - y.int()).abs().max() <= 1  # fp32 sums may round apart
