@@ -42,8 +42,9 @@ def test_every_option_of_a_run_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     monkeypatch.setattr(pipeline, "run", fake)
     result = call(
-        "run", "a.mkv", "-o", "b.mkv", "--size", "1440x1080", "--model", "fast-x2", "--reuse", "off",
-        "--batch", 3, "--device", "cpu", "--precision", "fp32", "--codec", "libx265", "--crf", 19,
+        "run", "a.mkv", "-o", "b.mkv", "--size", "1440x1080", "--model", "fast-x2",
+        "--reuse", "off", "--batch", 3, "--device", "cpu", "--precision", "fp32",
+        "--codec", "libx265", "--crf", 19,
         "--encoder-preset", "slow", "--pix-fmt", "yuv420p10le", "--start", "1:02.5",
         "--duration", "10", "-y",
     )  # fmt: skip

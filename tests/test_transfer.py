@@ -40,9 +40,12 @@ def test_nothing_in_is_nothing_out() -> None:
 
 def test_an_error_of_the_source_comes_after_what_went_before() -> None:
     seen = []
-    with pytest.raises(KeyError, match="source"):
-        with background(failing(7), 2) as numbers, parallel_map(double, numbers, 2) as results:
-            seen.extend(results)
+    with (
+        pytest.raises(KeyError, match="source"),
+        background(failing(7), 2) as numbers,
+        parallel_map(double, numbers, 2) as results,
+    ):
+        seen.extend(results)
     assert seen[:5] == [0, 2, 4, 6, 8]
     assert not threads()
 
@@ -53,9 +56,12 @@ def test_an_error_of_a_stage_reaches_the_caller() -> None:
             raise ValueError("stage")
         return x
 
-    with pytest.raises(ValueError, match="stage"):
-        with background(range(1000), 2) as numbers, parallel_map(stage, numbers, 2) as results:
-            list(results)
+    with (
+        pytest.raises(ValueError, match="stage"),
+        background(range(1000), 2) as numbers,
+        parallel_map(stage, numbers, 2) as results,
+    ):
+        list(results)
     assert not threads()
 
 

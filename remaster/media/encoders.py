@@ -82,7 +82,8 @@ def _amf(quality: int, worst: int = 51) -> _Traits:
     return _Traits(("qp_i", "qp_p"), quality, worst, "quality", "quality", presets, {"rc": "cqp"})
 
 
-_VIDEOTOOLBOX = _Traits(("global_quality",), 118 * 65, 118 * 100, options={"flags": "+qscale"})
+_VIDEOTOOLBOX = _Traits(options={"flags": "+qscale", "global_quality": str(65 * 118)})
+"""65 of 100, in FFmpeg's units; its numbers run the other way, so --crf does not reach it."""
 
 _SOFTWARE: Mapping[str, _Traits] = {
     "libx264": _x26x(17),
@@ -196,7 +197,7 @@ def _quality_options(codec: str, traits: _Traits, crf: int | None) -> dict[str, 
         hint = (
             f"its quality is its --encoder-preset ({', '.join(traits.presets)})"
             if traits.presets
-            else "it is lossless"
+            else "its quality is fixed"
         )
         raise OptionsError(f"--crf {crf} does not go with {codec}: {hint}. Leave --crf out.")
     quality = traits.default_quality if crf is None else crf

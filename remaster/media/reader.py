@@ -98,12 +98,13 @@ def _timed_pictures(
     source: Source, start: Fraction | None, damage: DamageReport
 ) -> Iterator[tuple[int, VideoFrame]]:
     """(pts on the file's own clock, picture), from a keyframe at or before `start`."""
+    position = None if start is None or start <= 0 else _seek_position(source, start)
     with open_source(source.path) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
         stream.codec_context.thread_type = ThreadType.AUTO
-        if start is not None and start > 0:
-            _seek(container, stream, round((start + source.origin) / source.video.time_base))
+        if position is not None:
+            container.seek(position, stream=stream)
         clock = _Clock(stream, container.format.name)
         for packet in _packets(container, stream, damage):
             clock.packet_sent(packet)
@@ -128,24 +129,27 @@ def _packets(
         yield None
 
 
-def _seek(container: InputContainer, stream: VideoStream, target: int) -> None:
-    """Move to a keyframe whose pts is not after `target`, at worst to the beginning.
+def _seek_position(source: Source, start: Fraction) -> int | None:
+    """Ticks to seek to so that a keyframe at or before `start` comes first; None: read it all.
 
     Some formats seek by decoding time or by guesses about bytes, and may land too late, so the
-    first keyframe behind the landing is looked at before it is trusted.
+    first keyframe behind each landing is looked at before it is trusted.
     """
-    assert stream.time_base is not None
-    for margin in _SEEK_MARGINS_SECONDS:
-        position = target - round(margin / stream.time_base)
-        try:
-            container.seek(position, stream=stream)
-            landed = _next_keyframe_time(container, stream)
-            if landed is not None and landed <= target:
+    time_base = source.video.time_base
+    target = round((start + source.origin) / time_base)
+    with open_source(source.path) as container:
+        stream = container.streams[source.video_index]
+        assert isinstance(stream, VideoStream)
+        for margin in _SEEK_MARGINS_SECONDS:
+            position = target - round(margin / time_base)
+            try:
                 container.seek(position, stream=stream)
-                return
-        except av.FFmpegError:
-            continue
-    container.seek(container.start_time or 0)
+                landed = _next_keyframe_time(container, stream)
+            except av.FFmpegError:
+                continue
+            if landed is not None and landed <= target:
+                return position
+    return None
 
 
 def _next_keyframe_time(container: InputContainer, stream: VideoStream) -> int | None:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from remaster.errors import SourceError
@@ -130,6 +130,7 @@ def long_clip(name: str) -> tuple[Source, list[Frame]]:
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
 @settings(max_examples=12, deadline=None)
 @given(start=st.integers(0, 4200), length=st.integers(0, 2000))
+@example(start=1, length=21)  # before the first picture, behind the first sound
 def test_a_range_is_exactly_its_frames(name: str, start: int, length: int) -> None:
     source, whole = long_clip(name)
     begin, end = Fraction(start, 1000), Fraction(start + length, 1000)

@@ -44,7 +44,7 @@ def test_a_batch_is_its_pictures() -> None:
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_fast_costs_at_most_thirty_thousand_multiplications_a_pixel(scale: int) -> None:
-    config = CelNetConfig(scale, **{k: v for k, v in SIZES["fast"][scale].items()})
+    config = CelNetConfig(scale, **SIZES["fast"][scale])
     model = CelNet(config)
     used = [p for name, p in model.named_parameters() if p.ndim == 4 and "444" not in name]
     assert sum(p.numel() for p in used) / config.unshuffle**2 <= 30_000

@@ -46,10 +46,6 @@ def draw_frame(seed: int, height: int, width: int) -> npt.NDArray[np.uint8]:
     weights = [weight for _, weight in COMPOSITIONS]
     compose = COMPOSITIONS[int(rng.choice(len(weights), p=weights))][0]
     compose(canvas, rng)
-    if compose in (compose_landscape, compose_medium, compose_distant) and rng.random() < 0.25:
-        draw_particles(
-            canvas, PARTICLES[rng.integers(4)], int(rng.integers(2**31)), float(rng.uniform(0, 9))
-        )
     return develop(canvas.pixels, canvas.view, random_look(rng), seed)
 
 
@@ -81,6 +77,13 @@ def random_pose(rng: Generator) -> Pose:
         sway=float(rng.normal(0, 0.12)),
         arms=("down", "down", "hip", "chest", "wave")[rng.integers(5)],
     )
+
+
+def draw_weather(canvas: Canvas, rng: Generator, kinds: tuple[str, ...] = PARTICLES) -> None:
+    """Something falling or flying, in one picture of four."""
+    shown, kind, seed = rng.random() < 0.25, kinds[rng.integers(len(kinds))], rng.integers(2**31)
+    if shown:
+        draw_particles(canvas, kind, int(seed), float(rng.uniform(0, 9)))
 
 
 def draw_backdrop(canvas: Canvas, rng: Generator, defocus: float) -> Hour | None:
@@ -125,7 +128,8 @@ def compose_closeup(canvas: Canvas, rng: Generator) -> None:
     hour = draw_backdrop(canvas, rng, 1.0)
     scale = float(rng.uniform(0.21, 0.36))
     place = Placement(float(rng.normal(0, 0.12)), float(rng.uniform(-0.08, 0.06)), scale)
-    draw_actors(canvas, [Actor(design_character(rng), random_pose(rng), place)], hour)
+    pose = replace(random_pose(rng), arms="down")
+    draw_actors(canvas, [Actor(design_character(rng), pose, place)], hour)
 
 
 def compose_medium(canvas: Canvas, rng: Generator) -> None:
@@ -133,6 +137,7 @@ def compose_medium(canvas: Canvas, rng: Generator) -> None:
     scale = float(rng.uniform(0.095, 0.17))
     place = Placement(float(rng.uniform(-0.35, 0.35)), float(rng.uniform(-0.22, -0.10)), scale)
     draw_actors(canvas, [Actor(design_character(rng), random_pose(rng), place)], hour)
+    draw_weather(canvas, rng, ("petals", "snow", "sparks"))
 
 
 def compose_pair(canvas: Canvas, rng: Generator) -> None:
@@ -171,17 +176,21 @@ def compose_eyes(canvas: Canvas, rng: Generator) -> None:
 
 
 def compose_distant(canvas: Canvas, rng: Generator) -> None:
-    """Small people far off in a wide place."""
-    seed, place, hour = int(rng.integers(2**31)), random_place(rng), random_hour(rng)
+    """Small people far off, on the ground of a place that has one."""
+    place = ("meadow", "grove", "town", "street", "room", "classroom")[rng.integers(6)]
+    seed, hour = int(rng.integers(2**31)), random_hour(rng)
     draw_place(canvas, seed, place, hour)
     behind = bool(rng.random() < 0.35)
     actors = []
     for _ in range(int(rng.integers(1, 4))):
         scale = float(rng.uniform(0.022, 0.06))
-        x, feet = float(rng.uniform(-0.5, 0.5)), 0.22 + 3.0 * scale + float(rng.normal(0, 0.02))
+        x, feet = float(rng.uniform(-0.5, 0.5)), 0.26 + 2.6 * scale + float(rng.normal(0, 0.015))
         pose = replace(random_pose(rng), behind=behind)
-        actors.append(Actor(design_character(rng), pose, Placement(x, feet - 9.9 * scale, scale)))
+        at = Placement(x, feet - 9.9 * scale, scale)
+        actors.append(Actor(design_character(rng), pose, at))
     draw_actors(canvas, sorted(actors, key=lambda actor: actor.place.scale), hour)
+    if place not in INDOORS:
+        draw_weather(canvas, rng)
 
 
 def compose_behind(canvas: Canvas, rng: Generator) -> None:
@@ -209,8 +218,11 @@ def compose_cat(canvas: Canvas, rng: Generator) -> None:
 def compose_landscape(canvas: Canvas, rng: Generator) -> None:
     seed, place, hour = int(rng.integers(2**31)), random_place(rng), random_hour(rng)
     draw_place(canvas, seed, place, hour)
-    if place not in INDOORS and rng.random() < 0.35:
+    if place in INDOORS:
+        return
+    if rng.random() < 0.35:
         draw_birds(canvas, rng, mix(hour.lit(rgb("30303c")), hour.haze, 0.2))
+    draw_weather(canvas, rng)
 
 
 def compose_title(canvas: Canvas, rng: Generator) -> None:
