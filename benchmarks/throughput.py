@@ -98,7 +98,7 @@ def compare(
         with enlarged(plan, upscaler, batches(period, 1), Stopwatch()) as results:
             return [frame for batch in results for frame in batch.frames]
 
-    def encode() -> int:
+    def encode(pictures: list[Frame]) -> int:
         target = folder / "alone.mkv"
         with Writer(target, plan.source, plan.target, plan.encoding, overwrite=True) as writer:
             for pts, frame in zip(times, itertools.cycle(pictures)):
@@ -122,8 +122,8 @@ def compare(
     parts = [measure("decode alone", lambda: sum(1 for _ in read_frames(plan.source)))]
     parts.append(measure("network alone", network))
     pictures = finished()
-    parts.append(measure("encode alone", encode))
-    del pictures
+    parts.append(measure("encode alone", lambda: encode(pictures)))
+    pictures.clear()
     total, other = measure("whole run", whole), measure("ffmpeg scale=lanczos", lanczos)
     ratios = {
         "cpu_whole_over_parts": total.cpu_seconds / sum(part.cpu_seconds for part in parts),

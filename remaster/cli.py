@@ -101,7 +101,8 @@ def fail(error: RemasterError) -> None:
     "--codec",
     default="libx264",
     show_default=True,
-    help="libx264, libx265, libsvtav1, libvpx-vp9, prores_ks, ffv1, or a hardware encoder `remaster models` lists.",
+    help="libx264, libx265, libsvtav1, libvpx-vp9, prores_ks, ffv1 (lossless), or a hardware "
+    "encoder `remaster models` lists.",
 )
 @click.option(
     "--crf", type=int, help="Quality of the encoder; smaller is better.  [default: the codec's]"
@@ -150,7 +151,8 @@ def _outputs(inputs: tuple[Path, ...], output: Path) -> list[Path]:
         return [output]
     if not output.is_dir():
         raise OptionsError(f"{output} must be an existing folder, since there are several inputs")
-    names = [p.with_suffix(p.suffix if p.suffix in (".mp4", ".mov", ".webm") else ".mkv").name for p in inputs]  # fmt: skip
+    kept = (".mp4", ".mov", ".webm")
+    names = [p.with_suffix(p.suffix if p.suffix in kept else ".mkv").name for p in inputs]
     if len(set(names)) < len(names):
         raise OptionsError("two inputs would have the same output name; run them one by one")
     return [output / name for name in names]

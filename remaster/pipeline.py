@@ -332,7 +332,7 @@ def _device(name: str) -> torch.device:
 
 
 def _on_ticks(seconds: Fraction | None, time_base: Fraction) -> Fraction | None:
-    """The first tick at or after a time, so that pictures and sound are moved by the same amount."""
+    """The first tick at or after a time: pictures and sound are moved by the same amount."""
     return None if seconds is None else math.ceil(seconds / time_base) * time_base
 
 
@@ -464,6 +464,11 @@ def _warnings(upscaler: Upscaler, damage: DamageReport) -> Iterator[str]:
     ):
         if count:
             yield f"{count} {what}"
+    if damage.missing_seconds:
+        yield (
+            f"the source breaks off {damage.missing_seconds:.1f} s before the end it states; "
+            "everything up to there is in the output"
+        )
 
 
 def _advice(busy: dict[str, float], seconds: float, plan: Plan) -> str:
@@ -476,11 +481,11 @@ def _advice(busy: dict[str, float], seconds: float, plan: Plan) -> str:
     }
     slowest = max(shares, key=lambda stage: shares[stage])
     if slowest == "encode":
-        return "bound by the encoder: a faster --encoder-preset or a hardware --codec would speed it up"
+        return "bound by the encoder: a faster --encoder-preset or a hardware --codec would help"
     if slowest == "network" and plan.device.type == "cpu":
-        return "bound by the network: a CUDA device would speed it up"
+        return "bound by the network: a CUDA device would help"
     if slowest == "network":
-        return "bound by the network: a smaller --model or a larger --batch would speed it up"
+        return "bound by the network: a smaller --model or a larger --batch would help"
     return "bound by decoding the source"
 
 

@@ -1,10 +1,11 @@
 """CelNet: the default family, a compact residual network that writes the planes of a video itself.
 
 It works on Y'CbCr at the small size, whole or unshuffled to half, and ends in sub-pixels of every
-output plane (Shi et al. 2016, arXiv 1609.05158), so nothing is computed at the large size. Three tails share one
-trunk: luma, chroma for 4:2:0 (half as many samples along each axis, sited left) and chroma for
-4:4:4. What they say is added to the nearest source pixel; a linear filter beside the trunk starts
-as Catmull-Rom interpolation, so that the network begins as a good resampler and learns the rest.
+output plane (Shi et al. 2016, arXiv 1609.05158), so nothing is computed at the large size. Three
+tails share one trunk: luma, chroma for 4:2:0 (half as many samples along each axis, sited left)
+and chroma for 4:4:4. What they say is added to the nearest source pixel; a linear filter beside
+the trunk starts as Catmull-Rom interpolation, so that the network begins as a good resampler and
+learns the rest.
 """
 
 from __future__ import annotations

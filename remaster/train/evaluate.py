@@ -103,7 +103,8 @@ def score(
 def as_table(scores: Sequence[Score]) -> str:
     """Markdown: a row a kernel, gains over bicubic."""
     lines = [
-        "| weights | kernel | pictures | bicubic | Lanczos | network | gain | SSIM Lanczos | SSIM network |",
+        "| weights | kernel | pictures | bicubic | Lanczos | network | gain "
+        "| SSIM Lanczos | SSIM network |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for s in scores:

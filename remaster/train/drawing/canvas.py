@@ -15,7 +15,7 @@ import numpy.typing as npt
 from remaster.train.drawing.coverage import Mask, cover, intersect
 from remaster.train.drawing.curves import Points, ribbon, stroke_widths
 
-__all__ = ["Canvas", "Color", "Image", "Pen", "View", "over"]
+__all__ = ["Canvas", "Color", "Image", "Pen", "View"]
 
 Color = tuple[float, float, float]
 """R, G, B in 0 to 1, as a paint program means them (gamma space)."""
@@ -86,6 +86,8 @@ class Canvas:
     def __init__(self, view: View) -> None:
         self.view = view
         self.pixels: Image = np.zeros((view.height, view.width, 4), np.float32)
+        self.ink_texture: Mask | None = None
+        """How well lines take to the sheet; they are whole where it is not set."""
 
     def mask(self, *polygons: Points) -> Mask:
         """The union's coverage; overlapping polygons must wind the same way."""
@@ -145,7 +147,10 @@ class Canvas:
             if len(c) > 1
         ]
         if outlines:
-            self.fill(outlines, pen.color, pen.alpha, clip)
+            ink = self.mask(*outlines)
+            if self.ink_texture is not None:
+                ink = intersect(ink, self.ink_texture)
+            self.fill(ink, pen.color, pen.alpha, clip)
 
     def paste(self, picture: Image) -> None:
         """Lay another sheet of premultiplied (H, W, 4) pixels on top."""
@@ -158,10 +163,3 @@ class Canvas:
         if isinstance(shape, np.ndarray):
             return self.mask(shape)
         return self.mask(*shape)
-
-
-def over(top: Image, bottom: Image) -> Image:
-    """A premultiplied (H, W, 4) sheet over (H, W, 3) or (H, W, 4) pixels."""
-    channels = bottom.shape[2]
-    result: Image = top[:, :, :channels] + bottom * (1 - top[:, :, 3:])
-    return result

@@ -73,6 +73,8 @@ class Design:
     """`none`, `ribbon`, `band`, `glasses` or `clip`."""
 
     colored_lines: bool
+    rough_lines: bool
+    """Broken, as pencil lines copied onto cels are."""
 
 
 @dataclass(frozen=True)
@@ -223,4 +225,5 @@ def design_character(rng: np.random.Generator) -> Design:
         three_tone=bool(rng.random() < 0.35),
         accessory=accessories[int(accessory * len(accessories))],
         colored_lines=bool(rng.random() < 0.35),
+        rough_lines=bool(rng.random() < 0.2),
     )

@@ -8,6 +8,7 @@ from remaster.train.drawing.buildings import draw_houses, draw_skyline
 from remaster.train.drawing.canvas import Canvas
 from remaster.train.drawing.classroom import draw_classroom
 from remaster.train.drawing.outdoors import (
+    draw_branch,
     draw_grass,
     draw_ground,
     draw_ridge,
@@ -123,6 +124,8 @@ def draw_nature(canvas: Canvas, rng: Generator, place: str, hour: Hour) -> None:
         hour.lit(green),
         hour.lit(bloom) if rng.random() < 0.6 else None,
     )
+    if rng.random() < 0.35:
+        draw_branch(canvas, rng, rgb(leaves[rng.integers(len(leaves))]), hour)
 
 
 def random_hour(rng: Generator) -> Hour:

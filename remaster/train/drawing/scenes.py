@@ -10,6 +10,7 @@ import numpy.typing as npt
 from remaster.train.drawing.animals import draw_birds, draw_cat
 from remaster.train.drawing.canvas import Canvas, View
 from remaster.train.drawing.character import CLOTHES, Design, Figure, Pose, design_character
+from remaster.train.drawing.coverage import Mask
 from remaster.train.drawing.curves import Placement
 from remaster.train.drawing.effects import (
     PARTICLES,
@@ -21,7 +22,7 @@ from remaster.train.drawing.effects import (
 from remaster.train.drawing.figure import draw_character
 from remaster.train.drawing.film import develop, random_look
 from remaster.train.drawing.graphics import compose_graphic, draw_credits, draw_title
-from remaster.train.drawing.paint import blur, mix, rgb, vary
+from remaster.train.drawing.paint import blur, mix, noise, rgb, vary
 from remaster.train.drawing.places import INDOORS, draw_place, random_hour, random_place
 from remaster.train.drawing.sky import Hour
 
@@ -53,10 +54,18 @@ def draw_actors(canvas: Canvas, actors: list[Actor], hour: Hour | None = None) -
     """Characters from back to front, their paints chosen for the hour's light."""
     sheet = Canvas(canvas.view)
     for actor in actors:
+        sheet.ink_texture = broken_ink(sheet.view, actor.design)
         draw_character(Figure(sheet, actor.design, actor.pose, actor.place))
     if hour is not None:
         sheet.pixels[:, :, :3] *= 0.35 + 0.65 * np.asarray(hour.tint, np.float32)
     canvas.paste(sheet.pixels)
+
+
+def broken_ink(view: View, design: Design) -> Mask | None:
+    if not design.rough_lines:
+        return None
+    rng = np.random.default_rng([design.seed, 37])
+    return Mask(0, 0, np.clip(0.85 + 0.42 * noise(view, rng, 110.0, 2), 0.3, 1))
 
 
 def random_pose(rng: Generator) -> Pose:

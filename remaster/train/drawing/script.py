@@ -13,7 +13,7 @@ import numpy.typing as npt
 from remaster.train.drawing.character import Design, Pose, design_character
 from remaster.train.drawing.places import INDOORS, PLACES
 
-__all__ = ["Exposure", "Shot", "expose", "plan_episode"]
+__all__ = ["Camera", "Exposure", "Shot", "expose", "plan_episode"]
 
 Generator = np.random.Generator
 
@@ -22,6 +22,10 @@ KINDS = ("talk", "pan", "sway", "talk", "drift", "zoom", "pan", "still")
 
 
 HOLDS, HOLD_WEIGHTS = (1, 2, 3, 4), (0.25, 0.40, 0.25, 0.10)
+
+
+Camera = tuple[float, float, float]
+"""x and y of the scene point in the middle of the frame, and zoom."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,7 @@ class Shot:
 class Exposure:
     """All that is to be seen in one frame; equal exposures are one drawing."""
 
-    camera: tuple[float, float, float]
-    """x and y in the middle of the background, zoom."""
+    camera: Camera
 
     poses: tuple[Pose, ...] = ()
     seconds: float = 0.0
@@ -127,9 +130,7 @@ def expose(shot: Shot, frame_rate: float) -> list[Exposure]:
     return exposures
 
 
-def camera_path(
-    shot: Shot, rng: Generator, ticks: npt.NDArray[np.float64]
-) -> list[tuple[float, float, float]]:
+def camera_path(shot: Shot, rng: Generator, ticks: npt.NDArray[np.float64]) -> list[Camera]:
     """Where the camera is at each tick (1/24 s); pans of 0.05 to 12 pixels of a 1080-line frame."""
     zoom = float(rng.uniform(1.0, 1.25))
     x, y = float(rng.uniform(-0.15, 0.15)), 0.0

@@ -22,12 +22,11 @@ from remaster.train.drawing.graphics import draw_credits, draw_title
 from remaster.train.drawing.paint import blur
 from remaster.train.drawing.places import draw_place
 from remaster.train.drawing.scenes import Actor, draw_actors
-from remaster.train.drawing.script import Exposure, Shot, expose, plan_episode
+from remaster.train.drawing.script import Camera, Exposure, Shot, expose, plan_episode
 from remaster.train.drawing.sky import HOURS
 
 __all__ = ["DrawnFrame", "iterate_episode", "iterate_shots"]
 
-Generator = np.random.Generator
 Picture = npt.NDArray[np.uint8]
 
 
@@ -36,7 +35,7 @@ class DrawnFrame:
     """One frame and the truth about it."""
 
     rgb: Picture
-    """(H, W, 3) uint8; frames of one drawing share the array."""
+    """(H, W, 3) uint8; frames in a row that show one drawing share the array."""
 
     drawing: int
     """Equal for two frames of the episode exactly when their pictures are identical."""
@@ -70,39 +69,37 @@ def iterate_shots(
 ) -> Iterator[DrawnFrame]:
     """The frames of the shots, one after the other."""
     drawings: dict[bytes, int] = {}
-    last = np.zeros((height, width, 3), np.uint8)
+    picture = np.zeros((height, width, 3), np.uint8)
     for number, shot in enumerate(shots):
-        before, painter = last, Painter(shot, height, width)
-        timeline = expose(shot, frame_rate)
+        before, painter, timeline = picture, Painter(shot, height, width), expose(shot, frame_rate)
         shown: tuple[Exposure, float, float] | None = None
         for index, exposure in enumerate(timeline):
-            brightness = fading(shot, index)
-            remaining = max(1 - (index + 1) / (shot.dissolve + 1), 0.0) if shot.dissolve else 0.0
-            if shown != (exposure, brightness, remaining):
-                shown = (exposure, brightness, remaining)
-                picture = painter.paint(exposure)
-                if brightness < 1 or remaining > 0:
-                    picture = superimpose(picture, brightness, before, remaining)
-                drawing = drawings.setdefault(
-                    hashlib.blake2b(picture.tobytes()).digest(), len(drawings)
-                )
-            x, y, zoom = (
-                now / then if i == 2 else then - now
-                for i, (now, then) in enumerate(
-                    zip(exposure.camera, timeline[0].camera, strict=True)
-                )
-            )
+            seen = exposure, fading(shot, index), dissolving(shot, index)
+            if seen != shown:
+                picture = superimpose(painter.paint(exposure), seen[1], before, seen[2])
+                shown = seen
+            name = hashlib.blake2b(picture.tobytes()).digest()
             yield DrawnFrame(
                 rgb=picture,
-                drawing=drawing,
+                drawing=drawings.setdefault(name, len(drawings)),
                 shot=number,
                 is_cut=index == 0 and number > 0 and not shot.dissolve and not shot.fade_in,
-                offset=(x * height * exposure.camera[2], y * height * exposure.camera[2]),
-                zoom=zoom,
-                brightness=brightness,
-                dissolve=remaining,
+                offset=travel(timeline[0].camera, exposure.camera, height),
+                zoom=exposure.camera[2] / timeline[0].camera[2],
+                brightness=seen[1],
+                dissolve=seen[2],
             )
-        last = picture
+
+
+def travel(start: Camera, now: Camera, height: int) -> tuple[float, float]:
+    """Pixels right and down by which the background has moved, at the present zoom."""
+    unit = height * now[2]
+    return (start[0] - now[0]) * unit, (start[1] - now[1]) * unit
+
+
+def dissolving(shot: Shot, index: int) -> float:
+    """Share of the shot before in the frame, 0 to 1."""
+    return max(1 - (index + 1) / (shot.dissolve + 1), 0.0) if shot.dissolve else 0.0
 
 
 def fading(shot: Shot, index: int) -> float:
@@ -113,10 +110,11 @@ def fading(shot: Shot, index: int) -> float:
 
 
 def superimpose(picture: Picture, brightness: float, before: Picture, remaining: float) -> Picture:
-    mixed = (
-        picture.astype(np.float32) * (brightness * (1 - remaining))
-        + before.astype(np.float32) * remaining
-    )
+    """The picture dimmed, with a share of the last one of the shot before."""
+    if brightness == 1 and remaining == 0:
+        return picture
+    own, rest = np.float32(brightness * (1 - remaining)), np.float32(remaining)
+    mixed = picture.astype(np.float32) * own + before.astype(np.float32) * rest
     result: Picture = (mixed + 0.5).astype(np.uint8)
     return result
 
@@ -127,27 +125,25 @@ class Painter:
     def __init__(self, shot: Shot, height: int, width: int) -> None:
         self.shot = shot
         self.size = (height, width)
+        self.backgrounds: dict[Camera, Image] = {}
+        self.cels: dict[tuple[Pose, ...], Image] = {}
         rng = np.random.default_rng([shot.seed, 8])
         close = shot.kind in ("talk", "zoom") and len(shot.cast) == 1
         self.scale = float(rng.uniform(0.19, 0.27)) if close else float(rng.uniform(0.11, 0.15))
         self.defocus = float(rng.uniform(0.003, 0.009)) if close and rng.random() < 0.6 else 0.0
         self.look = Look(
-            float(rng.uniform(0.82, 0.95)),
-            (1.015, 1.0, 0.965),
-            float(rng.uniform(0.02, 0.05)),
-            0.35,
-            0.0,
-            0.0,
+            saturation=float(rng.uniform(0.82, 0.95)),
+            gain=(1.015, 1.0, 0.965),
+            lift=float(rng.uniform(0.02, 0.05)),
+            softness=0.35,
+            vignette=0.0,
+            grain=0.0,
         )
+        count, lower = len(shot.cast), 1.0 if close else 1.8
         self.stage = [
-            (
-                float(rng.normal(0, 0.05)) + (i - (len(shot.cast) - 1) / 2) * 0.5,
-                float(rng.uniform(-0.10, -0.02)) * (1 if close else 1.8),
-            )
-            for i in range(len(shot.cast))
+            (0.5 * (i - (count - 1) / 2) + float(x), -lower * float(y))
+            for i, (x, y) in enumerate(rng.uniform((-0.08, 0.02), (0.08, 0.10), (count, 2)))
         ]
-        self.backgrounds: dict[tuple[float, float, float], Image] = {}
-        self.cels: dict[tuple[Pose, ...], Image] = {}
 
     def paint(self, exposure: Exposure) -> Picture:
         """(H, W, 3) uint8."""
@@ -165,7 +161,7 @@ class Painter:
             draw_credits(canvas, self.shot.seed, exposure.lettering)
         return develop(canvas.pixels, canvas.view, self.look, self.shot.seed)
 
-    def background(self, camera: tuple[float, float, float]) -> Image:
+    def background(self, camera: Camera) -> Image:
         if camera not in self.backgrounds:
             view = View(*self.size, *camera)
             canvas = Canvas(view)
