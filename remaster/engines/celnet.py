@@ -1,4 +1,4 @@
-"""A CelNet run fast: fused convolutions, one tail for all planes, code values straight from it.
+"""A CelNet run fast: fused convolutions, and code values of every plane straight from them.
 
 On a CPU with oneDNN the convolutions are packed once and fused with what follows them
 (`torch.ops.mkldnn`, which torch's own compiler uses); elsewhere they are plain `F.conv2d`. Both
@@ -8,6 +8,7 @@ give the same numbers within the precision.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -33,9 +34,9 @@ def _plain(weight: Tensor, bias: Tensor, relu: bool) -> Convolution:
     return run
 
 
-def _packed(weight: Tensor, bias: Tensor, relu: bool, cells: Sequence[int]) -> Convolution:
+def _packed(weight: Tensor, bias: Tensor, relu: bool) -> Convolution:
     padding = [weight.shape[-1] // 2] * 2
-    shape = [1, weight.shape[1], *cells]
+    shape = [1, weight.shape[1], 64, 64]  # only a hint; any size may follow
     ones = [1, 1]
     packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
         weight.to_mkldnn(), padding, ones, ones, 1, shape
@@ -67,7 +68,7 @@ def can_pack(dtype: torch.dtype) -> bool:
     weight = torch.randn(16, 16, 3, 3, generator=generator).to(dtype) / 12
     bias = torch.zeros(16, dtype=dtype)
     try:
-        packed = _packed(weight, bias, True, (8, 8))
+        packed = _packed(weight, bias, True)
         pairs = [(packed(x, None), _plain(weight, bias, True)(x, None))]
         pairs.append((packed(x, x.clone()), _plain(weight, bias, True)(x, x)))
     except (RuntimeError, AttributeError, NotImplementedError, TypeError):
@@ -75,8 +76,22 @@ def can_pack(dtype: torch.dtype) -> bool:
     return all(torch.allclose(a.float(), b.float(), atol=0.05) for a, b in pairs)
 
 
+@dataclass(frozen=True)
+class Tail:
+    """What turns features into the code values of one plane, or of two of the same size."""
+
+    side: int
+    """Sub-pixels of a cell along each axis."""
+
+    planes: int
+    convolution: Convolution
+    skip: Convolution
+    nearest: Tensor
+    """(3 u^2, C) of 0 and 1: the cell entry each sub-pixel is nearest to."""
+
+
 class CelNetEngine:
-    """Cells of one padded picture in, code values of its output planes out.
+    """Padded pictures in, code values of their output planes out.
 
     Args:
         model: the trained network.
@@ -97,48 +112,61 @@ class CelNetEngine:
     ) -> None:
         self.grid, self.top, self.device, self.dtype = model.grid, top, device, dtype
         self.code_dtype = torch.uint8 if top == 255 else torch.int16
-        self.fine = model.grid * model.scale
-        self.chroma_fine = self.fine // 2 if chroma == "420" else self.fine
         area = self.grid**2
         self.scale = torch.tensor([c[0] for c in codes], device=device).repeat_interleave(area)
         # The half makes truncation round to nearest.
         offsets = torch.tensor([c[1] + 0.5 for c in codes], device=device)
         self.offset = offsets.repeat_interleave(area)
-        pack = device.type == "cpu" and can_pack(dtype)
+        self._pack = device.type == "cpu" and can_pack(dtype)
+        self.head = self._layer(model.head, True)
+        self.blocks = [
+            (self._layer(block.conv1, True), self._layer(block.conv2, True))
+            for block in model.residual_blocks()
+        ]
+        fine = model.grid * model.scale
+        # Apart, since convolutions to 24 channels take thrice the time of one to 16 and one to 8.
+        self.tails = [
+            self._tail(model, "luma", fine, codes[:1], first=0),
+            self._tail(model, chroma, fine // 2 if chroma == "420" else fine, codes[1:], first=1),
+        ]
 
-        def convolution(weight: Tensor, bias: Tensor, relu: bool) -> Convolution:
-            weight = weight.detach().to(device, dtype, memory_format=torch.channels_last)
-            bias = bias.detach().to(device, dtype)
-            return _packed(weight, bias, relu, (64, 64)) if pack else _plain(weight, bias, relu)
+    def _layer(self, layer: nn.Conv2d, relu: bool) -> Convolution:
+        assert layer.bias is not None
+        return self._convolution(layer.weight, layer.bias, relu)
 
-        def of(layer: nn.Conv2d, relu: bool) -> Convolution:
-            assert layer.bias is not None
-            return convolution(layer.weight, layer.bias, relu)
+    def _convolution(self, weight: Tensor, bias: Tensor, relu: bool) -> Convolution:
+        weight = weight.detach().to(self.device, self.dtype, memory_format=torch.channels_last)
+        bias = bias.detach().to(self.device, self.dtype)
+        return _packed(weight, bias, relu) if self._pack else _plain(weight, bias, relu)
 
-        self.head = of(model.head, True)
-        self.blocks = [(of(b.conv1, True), of(b.conv2, True)) for b in model.residual_blocks()]
-        self.nearest, gains = self._placement(codes)
-        names = ("luma", chroma)
-        tails = [model.tail(name) for name in names]
-        weight = torch.cat([t.weight for t in tails]).float() * gains[:, None, None, None]
-        bias = torch.cat([t.bias for t in tails if t.bias is not None]).float() * gains
-        skip = torch.cat([model.skips[name] for name in names]).float() * gains[:, None, None, None]
-        self.tail = convolution(weight, bias, False)
-        self.skip = convolution(skip, torch.zeros_like(bias), False)
-
-    def _placement(self, codes: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        """The cell entry each sub-pixel is nearest to, (3 u^2, C) of 0 and 1; and its scale."""
-        u, columns, gains = self.grid, [], []
-        for plane, (scale, _) in enumerate(codes):
-            side = self.fine if plane == 0 else self.chroma_fine
-            per_pixel = side // u
-            for y in range(side):
-                for x in range(side):
-                    columns.append(plane * u * u + (y // per_pixel) * u + x // per_pixel)
-                    gains.append(float(scale))
-        nearest = torch.zeros(3 * u * u, len(columns))
-        nearest[columns, range(len(columns))] = 1.0
-        return nearest.to(self.device), torch.tensor(gains)
+    def _tail(
+        self, model: CelNet, name: str, side: int, codes: Sequence[tuple[int, int]], first: int
+    ) -> Tail:
+        """The tail `name`, its weights scaled so that it speaks in code values."""
+        u, per_pixel = self.grid, side // self.grid
+        entries = torch.tensor(
+            [
+                (first + k) * u * u + (y // per_pixel) * u + x // per_pixel
+                for k in range(len(codes))
+                for y in range(side)
+                for x in range(side)
+            ]
+        )
+        nearest = F.one_hot(entries, 3 * u * u).T.float()
+        gains = torch.tensor([float(c[0]) for c in codes]).repeat_interleave(side * side)
+        layer = model.tail(name)
+        assert layer.bias is not None
+        weight, skip = (
+            w.float() * gains[:, None, None, None] for w in (layer.weight, model.skips[name])
+        )
+        bias = layer.bias * gains
+        return Tail(
+            side,
+            len(codes),
+            self._convolution(weight, bias, False),
+            self._convolution(skip, torch.zeros_like(bias), False),
+            nearest.to(self.device),
+        )
 
     def __call__(self, ycc: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """Enlarge (N, 3, H, W) nominal fp32, sides multiples of the grid.
@@ -150,31 +178,36 @@ class CelNetEngine:
         cells = F.pixel_unshuffle(ycc, self.grid)
         cells = cells.contiguous(memory_format=torch.channels_last)
         narrow = cells.to(self.dtype)
+        source = cells.permute(0, 2, 3, 1).flatten(0, 1) * self.scale + self.offset
         x = self.head(narrow, None)
         for first, second in self.blocks:
             x = second(first(x, None), x)
-        delta = self.skip(narrow, self.tail(x, None))
-        rows_last = (t.permute(0, 2, 3, 1).flatten(0, 1) for t in (delta, cells))
-        codes = self._finish(*rows_last)
-        luma, sides = self.fine**2, self.chroma_fine
-        planes = [_shuffle(codes[..., :luma], self.fine)]
-        for k in (0, 1):
-            start = luma + k * sides**2
-            planes.append(_shuffle(codes[..., start : start + sides**2], sides))
-        count = len(ycc)
-        stacked = tuple(p.view(count, p.shape[0] // count, p.shape[1]) for p in planes)
-        return stacked, delta.sum((1, 2, 3), dtype=torch.float32)
+        planes: list[Tensor] = []
+        total = torch.zeros(len(ycc), device=self.device)
+        for tail in self.tails:
+            delta = tail.skip(narrow, tail.convolution(x, None))
+            total += self._sum(delta)
+            codes = self._finish(delta.permute(0, 2, 3, 1).flatten(0, 1), source, tail.nearest)
+            area = tail.side**2
+            for k in range(tail.planes):
+                plane = _shuffle(codes[..., k * area : (k + 1) * area], tail.side)
+                planes.append(plane.view(len(ycc), -1, plane.shape[1]))
+        return tuple(planes), total
 
-    def _finish(self, delta: Tensor, cells: Tensor) -> Tensor:
+    def _sum(self, delta: Tensor) -> Tensor:
+        # fp16 could overflow; on a CPU a sum in another type would first copy everything.
+        wider = torch.float32 if self.dtype == torch.float16 else None
+        return delta.sum((1, 2, 3), dtype=wider)
+
+    def _finish(self, delta: Tensor, source: Tensor, nearest: Tensor) -> Tensor:
         """Add the nearest source pixel, round and clip: (N h, w, C) to codes of that shape."""
         h, w, channels = delta.shape
         codes = torch.empty(h, w, channels, dtype=self.code_dtype, device=delta.device)
         step = ROWS_IN_CACHE if delta.device.type == "cpu" else h
-        source = cells * self.scale + self.offset
         for row in range(0, h, step):
             rows = slice(row, row + step)
             sums = delta[rows].reshape(-1, channels).float()
-            sums.addmm_(source[rows].reshape(-1, source.shape[-1]), self.nearest)
+            sums.addmm_(source[rows].reshape(-1, source.shape[-1]), nearest)
             codes[rows].view(-1, channels).copy_(sums.clamp_(0, self.top + 0.499))
         return codes
 
