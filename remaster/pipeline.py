@@ -29,6 +29,7 @@ from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.formats import layout_of
 from remaster.media.probe import Source, probe
 from remaster.media.reader import DamageReport, read_frames
+from remaster.media.streams import plan_streams
 from remaster.media.writer import Writer, check_output
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
@@ -149,7 +150,7 @@ class Plan:
     """Seconds, on the source's ticks."""
 
     notes: tuple[str, ...]
-    """What was assumed, said before work starts."""
+    """What was assumed and what the container cannot hold, said before work starts."""
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,7 @@ def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
     source = probe(source_path)
     check_output(output, source, overwrite=options.overwrite)
     video = source.video
+    container = container_format(output)
     width, height = output_size(video, options)
     encoding = choose_encoding(
         options.codec,
@@ -245,7 +247,7 @@ def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
         crf=options.crf,
         encoder_preset=options.encoder_preset,
         pix_fmt=options.pix_fmt,
-        container=container_format(output),
+        container=container,
     )
     layout = layout_of(encoding.pixel_format)
     if layout.subsampling != "444":
@@ -261,7 +263,8 @@ def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
     device = _device(options.device)
     dtype = PRECISIONS.get(options.precision) or default_dtype(device)
     start, end = (_on_ticks(t, video.time_base) for t in (options.start, options.stop))
-    notes = _notes(source, target, name, model)
+    losses = plan_streams(source, container).warnings
+    notes = (*_notes(source, target, name, model), *losses)
     return Plan(source, target, encoding, name, model, device, dtype, start, end, notes)
 
 
