@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -16,7 +17,10 @@ from remaster.errors import OptionsError, RemasterError
 if TYPE_CHECKING:
     from remaster.pipeline import Plan, Progress, RunResult
 
-EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some of several files failed."
+INTERRUPTED = 130
+EPILOG = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some of several files failed, 130 interrupted."
+)
 
 
 class Seconds(click.ParamType[Fraction]):
@@ -134,6 +138,7 @@ def run(inputs: tuple[Path, ...], output: Path, progress: str, **flags: Any) -> 
         outputs = _outputs(inputs, output)
     except OptionsError as error:
         raise click.UsageError(str(error)) from error
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill cleans up as Ctrl-C does
     failed = 0
     for source, target in zip(inputs, outputs):
         try:
@@ -141,6 +146,9 @@ def run(inputs: tuple[Path, ...], output: Path, progress: str, **flags: Any) -> 
         except RemasterError as error:
             fail(error)
             failed += 1
+        except KeyboardInterrupt:
+            click.echo(f"remaster: stopped; nothing was written to {target}", err=True)
+            sys.exit(INTERRUPTED)
     if failed:
         sys.exit(1 if failed == len(inputs) else 3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from fractions import Fraction
@@ -114,6 +115,23 @@ def test_several_files_go_into_a_folder(tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert sorted(p.name for p in out.iterdir()) == ["a.mp4", "b.mkv"]
     assert call("run", *inputs, "-o", tmp_path / "nowhere").exit_code == 2
+
+
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+def test_a_stopped_run_leaves_nothing(tmp_path: Path, signal_name: str) -> None:
+    source = make_clip(tmp_path / "in.mp4", size=(320, 240), frames=400, audio=())
+    command = [sys.executable, "-m", "remaster", "run", source.name, "-o", "out.mp4"]
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(
+        [*command, "--progress", "json"], cwd=tmp_path, stdout=pipe, stderr=pipe, text=True
+    )
+    assert child.stderr is not None
+    assert '"progress"' in child.stderr.readline()
+    child.send_signal(getattr(signal, signal_name))
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert said.splitlines()[-1] == "remaster: stopped; nothing was written to out.mp4"
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 
 
 def test_models_lists_networks_and_encoders() -> None:
