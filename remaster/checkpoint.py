@@ -8,7 +8,6 @@ a weights file is ever executed.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib.resources
 import json
 import pickle  # for the name of its error alone
@@ -66,7 +65,7 @@ def read_card(path: Path) -> Card:
             "not opened"
         ) from error
     try:
-        document = json.loads(metadata["remaster"])
+        document = dict(json.loads(metadata["remaster"]))
         if document.pop("format") != FORMAT:
             raise CheckpointError(f"{path} was written by another version of remaster")
         return Card(**document)
@@ -79,12 +78,15 @@ def read_card(path: Path) -> Card:
 
 def build(card: Card) -> Network:
     """The network a card describes, with fresh weights."""
-    if card.arch not in MODELS:
+    if not isinstance(card.arch, str) or card.arch not in MODELS:
         known = ", ".join(sorted(MODELS))
         raise CheckpointError(f"the weights are for the network {card.arch!r}; known are {known}")
     network, config = MODELS[card.arch]
     try:
-        return network(config(**card.config))
+        model = network(config(**card.config))
+        if model.scale != card.scale:
+            raise ValueError(f"scale {card.scale!r} on the card, {model.scale} in the network")
+        return model
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"the weights' configuration is wrong: {error}") from error
 
@@ -109,11 +111,6 @@ def load_model(path: Path) -> tuple[Network, Card]:
         raise CheckpointError(f"{path} holds numbers that are not finite; it is damaged")
     model.load_state_dict(tensors)
     return model.eval().requires_grad_(False), card
-
-
-def sha256(path: Path) -> str:
-    """The digest printed in the table of released weights."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def weights_folder() -> Path:

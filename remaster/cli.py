@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from remaster.errors import OptionsError, RemasterError
+from remaster.options import PRECISIONS, RunOptions
+from remaster.train.options import SIZES, TrainOptions
 
 if TYPE_CHECKING:
-    from remaster.pipeline import Plan, Progress, RunResult
+    from remaster.pipeline import Progress, RunResult
+    from remaster.plan import Plan
 
-INTERRUPTED = 130
+FAILED, WRONG_USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some of several files failed, 130 interrupted."
 )
@@ -60,9 +63,13 @@ def main() -> None:
     """Enlarge and restore old anime, and lose nothing else the file held."""
 
 
+def _one_line(error: RemasterError) -> str:
+    return " ".join(str(error).split())
+
+
 def fail(error: RemasterError) -> None:
     """One line on standard error."""
-    click.echo(f"remaster: {' '.join(str(error).split())}", err=True)
+    click.echo(f"remaster: {_one_line(error)}", err=True)
 
 
 @main.command(epilog=EPILOG)
@@ -81,29 +88,36 @@ def fail(error: RemasterError) -> None:
 @click.option(
     "-m",
     "--model",
-    default="auto",
+    default=RunOptions.model,
     show_default=True,
     help="A name `remaster models` lists, or a .safetensors file.",
 )
 @click.option(
     "--reuse",
     type=click.Choice(["off"]),
-    default="off",
+    default=RunOptions.reuse,
     show_default=True,
     help="Reuse of what did not change.",
 )
-@click.option("--batch", type=int, default=0, help="Frames computed together.  [default: chosen]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--batch",
+    type=int,
+    default=RunOptions.batch,
+    help="Frames computed together.  [default: chosen]",
+)
+@click.option(
+    "--device", default=RunOptions.device, show_default=True, help="auto, cpu, cuda or cuda:N."
+)
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "fp32", "fp16", "bf16"]),
-    default="auto",
+    type=click.Choice(PRECISIONS),
+    default=RunOptions.precision,
     show_default=True,
 )
 @click.option(
     "-c",
     "--codec",
-    default="libx264",
+    default=RunOptions.codec,
     show_default=True,
     help="libx264, libx265, libsvtav1, libvpx-vp9, prores_ks, ffv1 (lossless), or a hardware "
     "encoder `remaster models` lists.",
@@ -131,26 +145,24 @@ def run(inputs: tuple[Path, ...], output: Path, progress: str, **flags: Any) -> 
 
     Example: remaster run old_episode.mp4 -o hd.mp4 --scale 4
     """
-    from remaster.pipeline import RunOptions
-
     try:
         options = RunOptions(**flags)
         outputs = _outputs(inputs, output)
     except OptionsError as error:
         raise click.UsageError(str(error)) from error
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill cleans up as Ctrl-C does
-    failed = 0
-    for source, target in zip(inputs, outputs):
-        try:
-            _run_one(source, target, options, progress)
-        except RemasterError as error:
-            fail(error)
-            failed += 1
-        except KeyboardInterrupt:
-            click.echo(f"remaster: stopped; nothing was written to {target}", err=True)
-            sys.exit(INTERRUPTED)
-    if failed:
-        sys.exit(1 if failed == len(inputs) else 3)
+    _stop_as_ctrl_c_does()
+    show = SHOWS[progress]()
+    codes = [_run_one(*pair, options, show) for pair in zip(inputs, outputs)]
+    if any(codes):
+        sys.exit(max(codes) if all(codes) else SOME_FAILED)
+
+
+def _stop_as_ctrl_c_does() -> None:
+    """A kill, and a terminal that closes, end a run as tidily; nohup keeps its meaning."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _outputs(inputs: tuple[Path, ...], output: Path) -> list[Path]:
@@ -166,74 +178,114 @@ def _outputs(inputs: tuple[Path, ...], output: Path) -> list[Path]:
     return [output / name for name in names]
 
 
-def _run_one(source: Path, output: Path, options: Any, progress: str) -> None:
+def _run_one(source: Path, output: Path, options: RunOptions, show: Show) -> int:
+    """Run one file and say how it went; the exit code it stands for."""
     from remaster.pipeline import run as run_file
 
-    show, close = _progress(progress, source.name)
+    show.begin(source)
     try:
-        result = run_file(
-            source, output, options, progress=show, planned=_say_plan if progress == "bar" else None
+        result = run_file(source, output, options, progress=show.progress, planned=show.plan)
+    except RemasterError as error:
+        show.error(error)
+        return WRONG_USAGE if isinstance(error, OptionsError) else FAILED
+    except KeyboardInterrupt:
+        show.error(RemasterError(f"stopped; nothing was written to {output}"))
+        sys.exit(INTERRUPTED)
+    show.done(result)
+    return 0
+
+
+class Show:
+    """What is said of a run: here warnings and errors alone (`--progress none`)."""
+
+    def begin(self, source: Path) -> None:
+        self.source = source
+
+    def plan(self, plan: Plan) -> None:
+        pass
+
+    def progress(self, state: Progress) -> None:
+        pass
+
+    def done(self, result: RunResult) -> None:
+        for warning in result.warnings:
+            click.echo(f"warning: {warning}", err=True)
+
+    def error(self, error: RemasterError) -> None:
+        fail(error)
+
+
+class Bar(Show):
+    """Notes, a bar and a report, for people."""
+
+    def begin(self, source: Path) -> None:
+        from tqdm import tqdm
+
+        super().begin(source)
+        self.bar = tqdm(unit=" frames", desc=source.name, disable=True)
+
+    def plan(self, plan: Plan) -> None:
+        from tqdm import tqdm
+
+        video, target = plan.source.video, plan.target
+        click.echo(
+            f"{plan.source.path.name}: {video.width}x{video.height} to "
+            f"{target.width}x{target.height} with {plan.model_name} on {plan.device}, "
+            f"{str(plan.dtype).removeprefix('torch.')}, "
+            f"{plan.encoding.codec} {plan.encoding.pixel_format}",
+            err=True,
         )
-    finally:
-        close()
-    for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    if progress == "json":
-        _json({"event": "done", **_summary(result)})
-    elif progress == "bar":
+        for note in plan.notes:
+            click.echo(f"note: {note}", err=True)
+        self.bar = tqdm(unit=" frames", desc=self.source.name, disable=None, dynamic_ncols=True)
+
+    def progress(self, state: Progress) -> None:
+        self.bar.total = max(state.total, state.frames) if state.total else None
+        self.bar.update(state.frames - self.bar.n)
+
+    def done(self, result: RunResult) -> None:
+        self.bar.close()
+        super().done(result)
         click.echo(_report(result))
 
-
-def _say_plan(plan: Plan) -> None:
-    video, target = plan.source.video, plan.target
-    click.echo(
-        f"{plan.source.path.name}: {video.width}x{video.height} to {target.width}x{target.height} "
-        f"with {plan.model_name} on {plan.device}, {str(plan.dtype).removeprefix('torch.')}, "
-        f"{plan.encoding.codec} {plan.encoding.pixel_format}",
-        err=True,
-    )
-    for note in plan.notes:
-        click.echo(f"note: {note}", err=True)
+    def error(self, error: RemasterError) -> None:
+        self.bar.close()
+        super().error(error)
 
 
-def _progress(kind: str, name: str) -> tuple[Callable[[Progress], None] | None, Callable[[], None]]:
-    """What to call after every batch, and at the end."""
-    if kind == "none":
-        return None, lambda: None
-    if kind == "json":
-        return _json_progress(name), lambda: None
-    from tqdm import tqdm
+class Lines(Show):
+    """A JSON document a line, for programs."""
 
-    bar = tqdm(unit=" frames", desc=name, disable=None, dynamic_ncols=True)
+    def _say(self, event: str, **fields: object) -> None:
+        document = {"event": event, "input": str(self.source), **fields}
+        click.echo(json.dumps(document), err=True)
 
-    def show(state: Progress) -> None:
-        bar.total = max(state.total, state.frames) if state.total else None
-        bar.update(state.frames - bar.n)
-
-    return show, bar.close
-
-
-def _json_progress(name: str) -> Callable[[Progress], None]:
-    def show(state: Progress) -> None:
-        _json(
-            {
-                "event": "progress",
-                "input": name,
-                "frames": state.frames,
-                "total": state.total,
-                "fps": round(state.frames_per_second, 2),
-                "seconds_left": state.seconds_left and round(state.seconds_left, 1),
-            }
+    def plan(self, plan: Plan) -> None:
+        size = [plan.target.width, plan.target.height]
+        self._say(
+            "plan", size=size, model=plan.model_name, device=str(plan.device), notes=plan.notes
         )
 
-    return show
+    def progress(self, state: Progress) -> None:
+        self._say(
+            "progress",
+            frames=state.frames,
+            total=state.total,
+            fps=round(state.frames_per_second, 2),
+            seconds_left=state.seconds_left and round(state.seconds_left, 1),
+        )
+
+    def done(self, result: RunResult) -> None:
+        self._say("done", **_summary(result))
+
+    def error(self, error: RemasterError) -> None:
+        self._say("error", message=_one_line(error))
 
 
-def _json(document: dict[str, Any]) -> None:
-    click.echo(json.dumps(document), err=True)
+SHOWS: dict[str, type[Show]] = {"bar": Bar, "json": Lines, "none": Show}
 
 
-def _summary(result: RunResult) -> dict[str, Any]:
+def _summary(result: RunResult) -> dict[str, object]:
     return {
         "output": str(result.output),
         "frames": result.frames,
@@ -243,7 +295,7 @@ def _summary(result: RunResult) -> dict[str, Any]:
         "fps": round(result.frames_per_second, 3),
         "busy_seconds": {k: round(v, 3) for k, v in result.busy_seconds.items()},
         "advice": result.advice,
-        "warnings": list(result.warnings),
+        "warnings": result.warnings,
     }
 
 
@@ -279,60 +331,71 @@ def models() -> None:
     type=click.Path(path_type=Path),
     help="Weights to write, .safetensors.",
 )
-@click.option("-s", "--scale", type=int, default=2, show_default=True)
-@click.option("--size", default="fast", show_default=True, help="Size of the network.")
+@click.option("-s", "--scale", type=int, default=TrainOptions.scale, show_default=True)
+@click.option(
+    "--size",
+    type=click.Choice(list(SIZES)),
+    default=TrainOptions.size,
+    show_default=True,
+    help="Size of the network.",
+)
 @click.option(
     "--hold-out", multiple=True, metavar="FOLDER", help="Name of a source folder never trained on."
 )
 @click.option(
     "--minutes",
     type=float,
-    default=35.0,
+    default=TrainOptions.minutes,
     show_default=True,
     help="How long to train; the same command goes on where it stopped.",
 )
-@click.option("--batch", type=int, default=16, show_default=True)
+@click.option("--batch", type=int, default=TrainOptions.batch, show_default=True)
 @click.option(
-    "--patch", type=int, default=48, show_default=True, help="Side of a patch in source pixels."
+    "--patch",
+    type=int,
+    default=TrainOptions.patch,
+    show_default=True,
+    help="Side of a patch in source pixels.",
 )
 @click.option(
     "--pool",
     type=int,
-    default=12000,
+    default=TrainOptions.pool,
     show_default=True,
     help="Pairs prepared before the first step.",
 )
 @click.option(
     "--drawn",
     type=float,
-    default=0.35,
+    default=TrainOptions.drawn,
     show_default=True,
     help="Share of pictures the program draws itself.",
 )
 @click.option(
     "--damaged",
     type=float,
-    default=0.4,
+    default=TrainOptions.damaged,
     show_default=True,
     help="Share of pairs that went through noise and a codec.",
 )
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True)
+@click.option("--learning-rate", type=float, default=TrainOptions.learning_rate, show_default=True)
 @click.option(
     "--ema",
     type=float,
-    default=0.999,
+    default=TrainOptions.ema,
     show_default=True,
     help="Decay of the weights' moving average.",
 )
-@click.option("--threads", type=int, default=0, help="Processor threads.  [default: all]")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--threads", type=int, default=TrainOptions.threads, help="Processor threads.  [default: all]"
+)
+@click.option("--seed", type=int, default=TrainOptions.seed, show_default=True)
 def train(data: tuple[Path, ...], output: Path, **flags: Any) -> None:
     """Fit a network on folders of pictures and videos.
 
     Example: remaster train stills/ episodes/ -o mine-x2.safetensors --minutes 60
     """
     from remaster.train.loop import fit
-    from remaster.train.options import TrainOptions
 
     try:
         options = TrainOptions(data, output, **flags)

@@ -127,11 +127,19 @@ def conversion(source: str, target: str) -> Tensor | None:
     return None if torch.allclose(product, identity, atol=1e-9) else product
 
 
-def mix(x: Tensor, matrix: Tensor | None) -> Tensor:
-    """Apply a (3, 3) to the channels of (N, 3, H, W)."""
-    if matrix is None:
-        return x
-    return F.conv2d(x, matrix.to(x)[:, :, None, None])
+@functools.lru_cache(maxsize=64)
+def _conversion_on(
+    source: str, target: str, dtype: torch.dtype, device: torch.device
+) -> Tensor | None:
+    # Kept where it is used: a copy to the device for every batch would stall its stream.
+    matrix = conversion(source, target)
+    return None if matrix is None else matrix.to(device, dtype)[:, :, None, None]
+
+
+def convert(x: Tensor, source: str, target: str) -> Tensor:
+    """(N, 3, H, W) from one matrix's ycc, or `rgb`, to another's."""
+    matrix = _conversion_on(source, target, x.dtype, x.device)
+    return x if matrix is None else F.conv2d(x, matrix)
 
 
 def code_scale(color_range: str, bit_depth: int, *, is_rgb: bool = False) -> list[tuple[int, int]]:
@@ -154,12 +162,14 @@ def chroma_offset(location: str, step: tuple[int, int]) -> tuple[float, float]:
 
 
 @functools.lru_cache(maxsize=32)
-def _upsampling_filter(step: tuple[int, int], offset: tuple[float, float]) -> Tensor:
-    """(step_h * step_w, 1, K, K) float32: the luma-grid phases around one chroma sample."""
+def _upsampling_filter(
+    step: tuple[int, int], offset: tuple[float, float], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """(step_h * step_w, 1, K, K): the luma-grid phases around one chroma sample."""
     down, across = (
         torch.tensor(phase_kernels(step[axis], RESAMPLER, offset=-offset[axis])) for axis in (0, 1)
     )
-    return torch.einsum("ai,bj->abij", down, across).flatten(0, 1)[:, None]
+    return torch.einsum("ai,bj->abij", down, across).flatten(0, 1)[:, None].to(device, dtype)
 
 
 def upsample_chroma(
@@ -169,11 +179,12 @@ def upsample_chroma(
     step = layout.chroma_step
     if step == (1, 1):
         return chroma
-    kernel = _upsampling_filter(step, chroma_offset(location, step))
+    offset = chroma_offset(location, step)
+    kernel = _upsampling_filter(step, offset, chroma.dtype, chroma.device)
     reach = kernel.shape[-1] // 2
     n, c, h, w = chroma.shape
     padded = F.pad(chroma, (reach,) * 4, mode="replicate").reshape(n * c, 1, h + 2 * reach, -1)
-    phases = F.conv2d(padded, kernel.to(chroma))
+    phases = F.conv2d(padded, kernel)
     fine = phases.reshape(n, c, step[0], step[1], h, w).permute(0, 1, 4, 2, 5, 3)
     return fine.reshape(n, c, h * step[0], w * step[1])[..., : size[0], : size[1]]
 
@@ -219,7 +230,7 @@ def decode_planes(
         chroma = torch.stack(floats[1:], 1)
         fine = upsample_chroma(chroma, layout, color.chroma_location, size)
         floats[1:] = [fine[:, 0], fine[:, 1]]
-    return mix(torch.stack(floats, 1), conversion(color.matrix, matrix))
+    return convert(torch.stack(floats, 1), color.matrix, matrix)
 
 
 def encode_plane(x: Tensor, scale: int, offset: int, dtype: torch.dtype, top: int) -> Tensor:
@@ -229,7 +240,7 @@ def encode_plane(x: Tensor, scale: int, offset: int, dtype: torch.dtype, top: in
 
 def encode_planes(x: Tensor, layout: PixelLayout, color: Color, matrix: str) -> tuple[Tensor, ...]:
     """The inverse of `decode_planes`: (N, 3, H, W) in `matrix` to (N, h, w) code values."""
-    x = mix(x, conversion(matrix, color.matrix))
+    x = convert(x, matrix, color.matrix)
     luma, chroma = x[:, 0], x[:, 1:]
     if layout.subsampling in ("420", "422"):
         chroma = subsample_chroma(chroma, layout, color.chroma_location)

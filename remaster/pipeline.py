@@ -14,103 +14,26 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar, cast
 
-import torch
-
-from remaster.checkpoint import load_model, read_card, released
-from remaster.color import output_color
 from remaster.engines.host import keep_freed_memory
-from remaster.errors import OptionsError, SourceError
-from remaster.frames import Frame, FrameBatch, VideoInfo
-from remaster.media.encoders import Encoding, choose_encoding, container_format
-from remaster.media.formats import layout_of
-from remaster.media.probe import Source, probe
+from remaster.errors import SourceError
+from remaster.frames import Frame, FrameBatch
 from remaster.media.reader import DamageReport, read_frames
-from remaster.media.streams import plan_streams
-from remaster.media.writer import Writer, check_output
-from remaster.models.interpolation import Interpolation
-from remaster.models.network import Network
+from remaster.media.writer import Writer
+from remaster.options import RunOptions
+from remaster.plan import Plan, make_plan
 from remaster.transfer import background, download, parallel_map, upload
-from remaster.upscale import RESAMPLER, Upscaler, default_dtype
+from remaster.upscale import Upscaler
 
 T = TypeVar("T")
 
 FRAMES_AHEAD = 4
 """Decoded or finished batches that may wait in a queue."""
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-INTERPOLATIONS = {"lanczos": "lanczos", "bicubic": "catmull-rom"}
-"""Names of `--model` that need no weights; `identity` is another."""
-
-LARGEST_SIDE = 16384
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What one run is asked to do; the command line's flags, with their defaults."""
-
-    scale: int | None = None
-    """Output pixels per source pixel along each axis, 1 to 16; 2 when no size is given."""
-
-    height: int | None = None
-    """Output height instead of a scale; the width follows."""
-
-    size: tuple[int, int] | None = None
-    """Output (width, height) instead of a scale; the display's aspect ratio is kept."""
-
-    model: str = "auto"
-    """`auto`, a name `remaster models` lists, `identity`, `lanczos`, `bicubic`, or a file."""
-
-    reuse: str = "off"
-    batch: int = 0
-    """Frames computed together; 0 chooses."""
-
-    device: str = "auto"
-    precision: str = "auto"
-    codec: str = "libx264"
-    crf: int | None = None
-    encoder_preset: str | None = None
-    pix_fmt: str | None = None
-    start: Fraction | None = None
-    end: Fraction | None = None
-    duration: Fraction | None = None
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        sizes = {"--scale": self.scale, "--height": self.height, "--size": self.size}
-        given = [name for name, value in sizes.items() if value is not None]
-        if len(given) > 1:
-            raise OptionsError(f"{' and '.join(given)} say the same thing: give one of them")
-        if self.scale is not None and not 1 <= self.scale <= 16:
-            raise OptionsError(f"--scale is 1 to 16, not {self.scale}")
-        sides = [self.height or 16, *(self.size or ())]
-        if not all(16 <= side <= LARGEST_SIDE for side in sides):
-            raise OptionsError(f"a side of the output is 16 to {LARGEST_SIDE} pixels")
-        if self.end is not None and self.duration is not None:
-            raise OptionsError("--end and --duration say the same thing: give one of them")
-        if self.start is not None and self.start < 0:
-            raise OptionsError(f"--start must not be negative, not {float(self.start):g}")
-        if self.duration is not None and self.duration <= 0:
-            raise OptionsError(f"--duration must be positive, not {float(self.duration):g}")
-        if self.end is not None and self.end <= (self.start or 0):
-            raise OptionsError(f"--end ({float(self.end):g} s) must come after --start")
-        if self.batch < 0:
-            raise OptionsError(f"--batch is a number of frames, not {self.batch}")
-        if self.reuse != "off":
-            raise OptionsError(f"--reuse is 'off' in this version, not {self.reuse!r}")
-        if self.precision not in ("auto", *PRECISIONS):
-            known = ", ".join(PRECISIONS)
-            raise OptionsError(f"--precision is auto, {known}; not {self.precision!r}")
-
-    @property
-    def stop(self) -> Fraction | None:
-        """The end in seconds, however it was given."""
-        if self.duration is not None:
-            return (self.start or Fraction(0)) + self.duration
-        return self.end
+MOST_WORKERS = 8
+"""Each holds a frame being computed; beyond this the encoder is what bounds a run."""
 
 
 @dataclass(frozen=True)
@@ -132,25 +55,6 @@ class Progress:
         if not self.total or not self.frames:
             return None
         return max(self.total - self.frames, 0) / self.frames_per_second
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is going to do, decided before the first frame."""
-
-    source: Source
-    target: VideoInfo
-    encoding: Encoding
-    model_name: str
-    model: Network
-    device: torch.device
-    dtype: torch.dtype
-    start: Fraction | None
-    end: Fraction | None
-    """Seconds, on the source's ticks."""
-
-    notes: tuple[str, ...]
-    """What was assumed and what the container cannot hold, said before work starts."""
 
 
 @dataclass(frozen=True)
@@ -234,130 +138,6 @@ def run(
     return _execute(plan, Path(output), options or RunOptions(), progress, began)
 
 
-def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
-    """Everything that can be decided, and refused, before work starts."""
-    source = probe(source_path)
-    check_output(output, source, overwrite=options.overwrite)
-    video = source.video
-    container = container_format(output)
-    width, height = output_size(video, options)
-    encoding = choose_encoding(
-        options.codec,
-        video.layout,
-        crf=options.crf,
-        encoder_preset=options.encoder_preset,
-        pix_fmt=options.pix_fmt,
-        container=container,
-    )
-    layout = layout_of(encoding.pixel_format)
-    if layout.subsampling != "444":
-        width, height = (n + n % 2 for n in (width, height))
-    color = output_color(video.color, (video.width, video.height), (width, height))
-    aspect = video.sample_aspect_ratio
-    if options.size is not None:
-        aspect *= Fraction(video.width * height, video.height * width)
-    target = replace(
-        video, width=width, height=height, layout=layout, color=color, sample_aspect_ratio=aspect
-    )
-    name, model = choose_model(options.model, max(width / video.width, height / video.height))
-    device = _device(options.device)
-    dtype = PRECISIONS.get(options.precision) or default_dtype(device)
-    start, end = (_on_ticks(t, video.time_base) for t in (options.start, options.stop))
-    losses = plan_streams(source, container).warnings
-    notes = (*_notes(source, target, name, model), *losses)
-    return Plan(source, target, encoding, name, model, device, dtype, start, end, notes)
-
-
-def output_size(video: VideoInfo, options: RunOptions) -> tuple[int, int]:
-    """(width, height) asked for; a width that follows a height is even and nearest."""
-    if options.size is not None:
-        return options.size
-    if options.height is not None:
-        return round(video.width * options.height / video.height / 2) * 2, options.height
-    scale = options.scale or 2
-    width, height = video.width * scale, video.height * scale
-    if max(width, height) > LARGEST_SIDE:
-        raise OptionsError(
-            f"{video.width}x{video.height} enlarged {scale} times is {width}x{height}; a side may "
-            f"have {LARGEST_SIDE} pixels: choose a smaller --scale"
-        )
-    return width, height
-
-
-def choose_model(name: str, ratio: float) -> tuple[str, Network]:
-    """The network for an enlargement by `ratio`: the smallest scale that reaches it.
-
-    Raises:
-        OptionsError: there is no such name. CheckpointError: the file is not usable.
-    """
-    if name == "identity":
-        return name, Interpolation(1, "catmull-rom")
-    if name in INTERPOLATIONS:
-        scale = max(math.ceil(ratio), 1)
-        return f"{name} x{scale}", Interpolation(scale, INTERPOLATIONS[name])
-    weights = released()
-    if name.endswith(".safetensors") or name in weights:
-        path = weights.get(name, Path(name))
-    else:
-        family = "fast" if name == "auto" else name
-        sizes = {
-            read_card(path).scale: path for path in weights.values() if _family(path) == family
-        }
-        if not sizes:
-            known = ", ".join([*sorted(weights), "identity", *INTERPOLATIONS])
-            raise OptionsError(
-                f"--model {name!r} is neither a .safetensors file nor one of {known}"
-            )
-        reaching = [scale for scale in sorted(sizes) if scale >= ratio]
-        path = sizes[reaching[0] if reaching else max(sizes)]
-    model, _ = load_model(path)
-    return path.stem, model
-
-
-def _family(path: Path) -> str:
-    return path.stem.rsplit("-x", 1)[0]
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise OptionsError(f"--device is auto, cpu, cuda or cuda:N, not {name!r}") from error
-    if device.type not in ("cpu", "cuda"):
-        raise OptionsError(f"--device is auto, cpu, cuda or cuda:N, not {name!r}")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise OptionsError("--device cuda: this machine has no CUDA device that torch can use")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise OptionsError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices")
-    return device
-
-
-def _on_ticks(seconds: Fraction | None, time_base: Fraction) -> Fraction | None:
-    """The first tick at or after a time: pictures and sound are moved by the same amount."""
-    return None if seconds is None else math.ceil(seconds / time_base) * time_base
-
-
-def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tuple[str, ...]:
-    notes = []
-    if source.guessed:
-        color = source.video.color
-        notes.append(
-            f"the file does not say its {', '.join(source.guessed)}; assumed from its size and "
-            f"rate: {color.matrix}, {color.range} range"
-        )
-    if source.video.color.matrix != target.color.matrix:
-        notes.append(f"colour: {source.video.color.matrix} becomes {target.color.matrix}")
-    reached = (source.video.width * model.scale, source.video.height * model.scale)
-    if reached != (target.width, target.height):
-        notes.append(
-            f"{name} gives {reached[0]}x{reached[1]}; resampled with {RESAMPLER} to "
-            f"{target.width}x{target.height}"
-        )
-    return tuple(notes)
-
-
 def batches(frames: Iterable[Frame], size: int) -> Iterator[FrameBatch]:
     """Frames in groups of `size`, the last one smaller."""
     iterator = iter(frames)
@@ -376,7 +156,7 @@ def enlarged(
             return upscaler(batch)
 
     if plan.device.type == "cpu":
-        with parallel_map(compute, source_batches, cpu_count()) as results:
+        with parallel_map(compute, source_batches, workers()) as results:
             yield results
         return
     uploaded = upload(source_batches, plan.device)
@@ -385,9 +165,11 @@ def enlarged(
         yield results
 
 
-def cpu_count() -> int:
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def workers() -> int:
+    """Threads that compute on a CPU: one for each core this process may use, up to a bound."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
 
 
 def _execute(
@@ -462,6 +244,7 @@ def _warnings(upscaler: Upscaler, damage: DamageReport) -> Iterator[str]:
     for count, what in (
         (damage.failed_packets, "packets could not be decoded"),
         (damage.corrupt_frames, "frames are damaged in the source"),
+        (damage.moved_frames, "frames came at or before the time of the one before; moved a tick"),
         (len(upscaler.repeated), "frames came out wrong and were computed again in fp32"),
         (len(upscaler.kept), "frames look black or constant although their source does not"),
     ):
@@ -476,10 +259,10 @@ def _warnings(upscaler: Upscaler, damage: DamageReport) -> Iterator[str]:
 
 def _advice(busy: dict[str, float], seconds: float, plan: Plan) -> str:
     """One line on what held the run up, and what would help."""
-    workers = cpu_count() if plan.device.type == "cpu" else 1
+    threads = workers() if plan.device.type == "cpu" else 1
     shares = {
         "decode": busy["decode"] / seconds,
-        "network": busy["network"] / seconds / workers,
+        "network": busy["network"] / seconds / threads,
         "encode": busy["encode"] / seconds,
     }
     slowest = max(shares, key=lambda stage: shares[stage])
@@ -492,4 +275,4 @@ def _advice(busy: dict[str, float], seconds: float, plan: Plan) -> str:
     return "bound by decoding the source"
 
 
-__all__ = ["Plan", "Progress", "RunOptions", "RunResult", "choose_model", "make_plan", "run"]
+__all__ = ["Progress", "RunOptions", "RunResult", "run"]

@@ -44,10 +44,11 @@ class Region:
         right = min(-(-(self.right + halo) // grid) * grid, width)
         return Region(top, left, bottom, right)
 
-    def cut(self, x: Tensor, scale: float = 1) -> Tensor:
+    def cut(self, x: Tensor, scale: float | tuple[float, float] = 1) -> Tensor:
         """This rectangle of (..., H scale, W scale); edges between samples round outwards."""
-        rows = slice(int(self.top * scale), -int(-self.bottom * scale // 1))
-        columns = slice(int(self.left * scale), -int(-self.right * scale // 1))
+        down, across = scale if isinstance(scale, tuple) else (scale, scale)
+        rows = slice(int(self.top * down), -int(-self.bottom * down // 1))
+        columns = slice(int(self.left * across), -int(-self.right * across // 1))
         return x[..., rows, columns]
 
 

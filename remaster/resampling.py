@@ -85,7 +85,13 @@ BAND = 64
 
 @functools.lru_cache(maxsize=64)
 def _bands(
-    size_in: int, size_out: int, kernel: str, shift: float, antialias: bool
+    size_in: int,
+    size_out: int,
+    kernel: str,
+    shift: float,
+    antialias: bool,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> list[tuple[slice, Tensor]]:
     """`resize_matrix` cut into blocks of rows without the empty columns beside them."""
     matrix = resize_matrix(size_in, size_out, kernel, shift, antialias)
@@ -93,7 +99,7 @@ def _bands(
     for rows in matrix.split(BAND):
         used = rows.abs().sum(0).nonzero()
         columns = slice(int(used[0]), int(used[-1]) + 1)
-        bands.append((columns, rows[:, columns].contiguous()))
+        bands.append((columns, rows[:, columns].to(device, dtype).contiguous()))
     return bands
 
 
@@ -106,12 +112,13 @@ def resize(
     antialias: bool = True,
 ) -> Tensor:
     """Resample (..., H, W) float to (..., *size) along both axes; same dtype and device."""
+    how = (antialias, x.dtype, x.device)
     if x.shape[-2] != size[0] or shift[0]:
-        bands = _bands(x.shape[-2], size[0], kernel, shift[0], antialias)
-        x = torch.cat([block.to(x) @ x[..., rows, :] for rows, block in bands], -2)
+        bands = _bands(x.shape[-2], size[0], kernel, shift[0], *how)
+        x = torch.cat([block @ x[..., rows, :] for rows, block in bands], -2)
     if x.shape[-1] != size[1] or shift[1]:
-        bands = _bands(x.shape[-1], size[1], kernel, shift[1], antialias)
-        x = torch.cat([x[..., columns] @ block.to(x).T for columns, block in bands], -1)
+        bands = _bands(x.shape[-1], size[1], kernel, shift[1], *how)
+        x = torch.cat([x[..., columns] @ block.T for columns, block in bands], -1)
     return x
 
 

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
@@ -25,50 +25,58 @@ R = TypeVar("R")
 _END = object()
 
 
+class _Ahead(threading.Thread):
+    """Puts items into a bounded queue until they end, fail, or nobody wants them."""
+
+    def __init__(self, items: Iterable[object], depth: int) -> None:
+        super().__init__(name="remaster-background", daemon=True)
+        self.items = items
+        self.queue: queue.Queue[object] = queue.Queue(maxsize=depth)
+        self.stop = threading.Event()
+
+    def put(self, item: object) -> None:
+        while not self.stop.is_set():
+            try:
+                self.queue.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def run(self) -> None:
+        iterator = iter(self.items)
+        try:
+            for item in iterator:
+                self.put(item)
+                if self.stop.is_set():
+                    return
+            self.put(_END)
+        except BaseException as error:  # noqa: BLE001 - crosses to the consumer
+            self.put(error)
+        finally:
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+
+
 @contextlib.contextmanager
 def background(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     """Run an iterable in a thread, at most `depth` items ahead of its consumer.
 
     Closing the `with` stops the thread after the item it is at and closes the iterable there.
     """
-    ahead: queue.Queue[object] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
+    thread = _Ahead(items, depth)
 
-    def put(item: object) -> None:
-        while not stop.is_set():
-            try:
-                ahead.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        iterator = iter(items)
-        try:
-            for item in iterator:
-                put(item)
-                if stop.is_set():
-                    return
-            put(_END)
-        except BaseException as error:  # noqa: BLE001 - crosses to the consumer
-            put(error)
-        finally:
-            close = getattr(iterator, "close", None)
-            if close is not None:
-                close()
-
-    def drain() -> Iterator[T]:
-        while (item := ahead.get()) is not _END:
+    def received() -> Iterator[T]:
+        while (item := thread.queue.get()) is not _END:
             if isinstance(item, BaseException):
                 raise item
-            yield item  # type: ignore[misc]
+            yield cast("T", item)
 
-    thread = threading.Thread(target=work, name="remaster-background", daemon=True)
     thread.start()
     try:
-        yield drain()
+        yield received()
     finally:
-        stop.set()
+        thread.stop.set()
         thread.join()
 
 
@@ -104,6 +112,25 @@ def parallel_map(
         yield results(pool)
 
 
+Copying = tuple[FrameBatch, tuple[torch.Tensor, ...], torch.cuda.Event]
+
+
+def _one_ahead(
+    batches: Iterable[FrameBatch],
+    start: Callable[[FrameBatch], Copying],
+    finish: Callable[[Copying], FrameBatch],
+) -> Iterator[FrameBatch]:
+    """Every batch's copy is under way while the one before is used."""
+    pending = None
+    for batch in batches:
+        started = start(batch)
+        if pending is not None:
+            yield finish(pending)
+        pending = started
+    if pending is not None:
+        yield finish(pending)
+
+
 def upload(batches: Iterable[FrameBatch], device: torch.device) -> Iterator[FrameBatch]:
     """Copy batches to a CUDA device from pinned memory, one ahead, on a stream of its own.
 
@@ -112,36 +139,28 @@ def upload(batches: Iterable[FrameBatch], device: torch.device) -> Iterator[Fram
     """
     copies = torch.cuda.Stream(device)
 
-    def start(batch: FrameBatch) -> tuple[FrameBatch, tuple[torch.Tensor, ...], torch.cuda.Event]:
+    def start(batch: FrameBatch) -> Copying:
         pinned = [plane.pin_memory() for plane in batch.stacked()]
         with torch.cuda.stream(copies):
             planes = tuple(plane.to(device, non_blocking=True) for plane in pinned)
         return batch, planes, copies.record_event()
 
-    def finish(
-        batch: FrameBatch, planes: tuple[torch.Tensor, ...], copied: torch.cuda.Event
-    ) -> FrameBatch:
+    def finish(copying: Copying) -> FrameBatch:
+        batch, planes, copied = copying
         consumer = torch.cuda.current_stream(device)
         consumer.wait_event(copied)
         for plane in planes:
             plane.record_stream(consumer)
         return batch.with_planes(planes)
 
-    pending = None
-    for batch in batches:
-        started = start(batch)
-        if pending is not None:
-            yield finish(*pending)
-        pending = started
-    if pending is not None:
-        yield finish(*pending)
+    return _one_ahead(batches, start, finish)
 
 
 def download(batches: Iterable[FrameBatch], device: torch.device) -> Iterator[FrameBatch]:
     """Copy batches from a CUDA device into pinned memory on a stream of its own, one behind."""
     copies = torch.cuda.Stream(device)
 
-    def start(batch: FrameBatch) -> tuple[FrameBatch, tuple[torch.Tensor, ...], torch.cuda.Event]:
+    def start(batch: FrameBatch) -> Copying:
         planes = batch.stacked()
         copies.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(copies):
@@ -151,17 +170,9 @@ def download(batches: Iterable[FrameBatch], device: torch.device) -> Iterator[Fr
                 plane.record_stream(copies)
         return batch, host, copies.record_event()
 
-    def finish(
-        batch: FrameBatch, planes: tuple[torch.Tensor, ...], copied: torch.cuda.Event
-    ) -> FrameBatch:
+    def finish(copying: Copying) -> FrameBatch:
+        batch, planes, copied = copying
         copied.synchronize()
         return batch.with_planes(planes)
 
-    pending = None
-    for batch in batches:
-        started = start(batch)
-        if pending is not None:
-            yield finish(*pending)
-        pending = started
-    if pending is not None:
-        yield finish(*pending)
+    return _one_ahead(batches, start, finish)

@@ -18,6 +18,7 @@ from torch import Tensor
 from remaster.color import (
     chroma_offset,
     code_scale,
+    convert,
     decode_planes,
     encode_planes,
     quantize,
@@ -26,8 +27,9 @@ from remaster.color import (
 )
 from remaster.engines.celnet import CelNetEngine
 from remaster.errors import MemoryShortage
-from remaster.frames import FrameBatch, PixelLayout, VideoInfo
+from remaster.frames import Frame, FrameBatch, PixelLayout, VideoInfo
 from remaster.models.celnet import CelNet
+from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
 from remaster.regions import Region, pad, strips
 from remaster.resampling import resize
@@ -102,12 +104,18 @@ class PlainPath:
         return x.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
 
-def default_dtype(device: torch.device) -> torch.dtype:
-    """fp16 on CUDA; bf16 on a CPU that multiplies it in hardware; else fp32."""
+def default_dtype(device: torch.device, model: Network) -> torch.dtype:
+    """What the network asks for; else fp16 on CUDA; on a CPU bf16 where it does no harm, or fp32.
+
+    bf16 has eight significant bits: enough for what is added to the source's pixels, on a CPU that
+    multiplies it in hardware, but not for pixels themselves.
+    """
+    if model.precision is not None:
+        return model.precision
     if device.type == "cuda":
         return torch.float16
     has_bf16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if has_bf16 else torch.float32
+    return torch.bfloat16 if has_bf16 and model.adds_to_source else torch.float32
 
 
 class Upscaler:
@@ -137,6 +145,13 @@ class Upscaler:
         """pts of frames that looked wrong in fp32 too."""
         self._lock = threading.Lock()
         self._rows = max(MOST_PIXELS[device.type] // source.width, LEAST_ROWS)
+        self._frames: int | None = None
+        unchanged = replace(target, time_base=source.time_base, frame_rate=source.frame_rate)
+        self._changes_nothing = (
+            isinstance(model, Interpolation)
+            and model.scale == 1
+            and replace(unchanged, frame_count=source.frame_count) == source
+        )
         self._path = self._make_path(dtype)
         self._exact: Path | None = None
 
@@ -151,24 +166,29 @@ class Upscaler:
         Raises:
             MemoryShortage: even the smallest region does not fit.
         """
-        rows = self._rows
-        try:
-            with torch.inference_mode():
-                return self._checked(batch, rows)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-        if len(batch) > 1:
-            return FrameBatch(
-                tuple(f for one in batch.frames for f in self(FrameBatch((one,))).frames)
-            )
-        self._shrink(rows)
-        return self(batch)
+        if self._changes_nothing:
+            return batch
+        frames: list[Frame] = []
+        while len(frames) < len(batch):
+            rows, count = self._rows, min(self._frames or len(batch), len(batch) - len(frames))
+            part = FrameBatch(batch.frames[len(frames) : len(frames) + count])
+            try:
+                with torch.inference_mode():
+                    frames += self._checked(part, rows).frames
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._shrink(count, rows)
+        return FrameBatch(tuple(frames))
 
-    def _shrink(self, rows: int) -> None:
-        """Halve the strips that were `rows` high, unless another thread already has."""
+    def _shrink(self, frames: int, rows: int) -> None:
+        """Go on with half as many frames, or half as high strips, than what did not fit."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        if frames > 1:
+            with self._lock:
+                self._frames = min(self._frames or frames, frames // 2)
+            return
         rows = min(rows, self.source.height)
         if rows <= LEAST_ROWS or self.model.sees_whole_image:
             raise MemoryShortage(
@@ -199,7 +219,7 @@ class Upscaler:
     def _looks_sound(self, picture: Tensor, luma: Tensor) -> Tensor:
         """(N,): whether the output's brightness follows the input's, judged on a coarse grid."""
         scale, offset = code_scale(self.target.color.range, self.target.layout.bit_depth)[0]
-        before = (picture[:, 1] if self._path.matrix == "rgb" else picture[:, 0]).clamp(0, 1)
+        before = convert(picture, self._path.matrix, self.target.color.matrix)[:, 0].clamp(0, 1)
         step = max(min(before.shape[-2:]) // 32, 1)
         before = before[:, step // 2 :: step, step // 2 :: step]
         rows, columns = (
@@ -235,7 +255,8 @@ class Upscaler:
         """Every region of the cover through the network, at its scale, put together."""
         model, scale = self.model, self.model.scale
         size = (frame.height * scale, frame.width * scale)
-        steps = [(1, 1), *[path.layout.chroma_step] * 2]
+        down, across = path.layout.chroma_step
+        factors = [(scale, scale), *[(scale / down, scale / across)] * 2]
         canvas: Planes | None = None
         finite = torch.ones(len(padded), dtype=torch.bool, device=padded.device)
         for region in cover:
@@ -244,7 +265,7 @@ class Upscaler:
             planes, total = path(outer.cut(padded))
             finite &= total.isfinite()
             inside = inner.moved(-outer.top, -outer.left)
-            parts = tuple(_cut(p, inside, scale, s) for p, s in zip(planes, steps))
+            parts = tuple(inside.cut(p, f) for p, f in zip(planes, factors))
             if region.height == frame.height and region.width == frame.width:
                 return parts, finite
             if canvas is None:
@@ -253,17 +274,10 @@ class Upscaler:
                     torch.empty(len(padded), *shape, dtype=p.dtype, device=p.device)
                     for p, shape in zip(planes, shapes)
                 )
-            for target, part, step in zip(canvas, parts, steps):
-                _cut(target, region, scale, step).copy_(part)
+            for target, part, factor in zip(canvas, parts, factors):
+                region.cut(target, factor).copy_(part)
         assert canvas is not None
         return canvas, finite
-
-
-def _cut(plane: Tensor, region: Region, scale: int, step: tuple[int, int]) -> Tensor:
-    """A region of the source in a plane at `scale`, subsampled by `step`; odd edges round up."""
-    rows = slice(region.top * scale // step[0], -(-region.bottom * scale // step[0]))
-    columns = slice(region.left * scale // step[1], -(-region.right * scale // step[1]))
-    return plane[..., rows, columns]
 
 
 def fit_planes(
@@ -276,6 +290,9 @@ def fit_planes(
         return planes
     if same_size and wanted.subsampling == "gray":
         return planes[:1]
+    if layout.subsampling == wanted.subsampling and _is_just_below(planes[0], size):
+        shapes = wanted.plane_shapes(*size)
+        return tuple(_grown(plane, shape) for plane, shape in zip(planes, shapes))
     scales = code_scale(target.color.range, layout.bit_depth)
     floats = [p.float().sub_(o).div_(s) for p, (s, o) in zip(planes, scales)]
     luma, chroma = floats[0], torch.stack(floats[1:], 1)
@@ -290,6 +307,19 @@ def fit_planes(
         chroma = resize(upsample_chroma(chroma, layout, location, before), size, RESAMPLER)
         chroma = subsample_chroma(chroma, wanted, location)
     return quantize([luma, chroma[:, 0], chroma[:, 1]], wanted, target.color)
+
+
+def _is_just_below(plane: Tensor, size: tuple[int, int]) -> bool:
+    return all(0 <= want - have <= 1 for want, have in zip(size, plane.shape[-2:]))
+
+
+def _grown(plane: Tensor, shape: tuple[int, int]) -> Tensor:
+    """With its last row or column again where it is one short: an odd side made even."""
+    rows, columns = (
+        torch.arange(want, device=plane.device).clamp_max(have - 1)
+        for want, have in zip(shape, plane.shape[-2:])
+    )
+    return plane[..., rows, :][..., columns]
 
 
 def _resize_chroma(

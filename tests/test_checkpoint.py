@@ -36,7 +36,7 @@ def test_saved_weights_give_the_same_picture(tmp_path: Path) -> None:
 
 
 def bad_files(folder: Path) -> dict[str, Path]:
-    names = "pickle zip foreign shape nan arch config missing empty"
+    names = "pickle zip foreign shape nan arch config missing empty five listed minus other"
     paths = {name: folder / f"{name}.safetensors" for name in names.split()}
     paths["pickle"].write_bytes(pickle.dumps({"w": [1, 2]}))
     torch.save({"w": torch.ones(2)}, paths["zip"])
@@ -48,6 +48,10 @@ def bad_files(folder: Path) -> dict[str, Path]:
     save_model(paths["arch"], celnet(2), Card("unheard-of", {}, 2))
     save_model(paths["config"], celnet(2), Card("celnet", {"scale": 3}, 3))
     paths["empty"].touch()
+    for name, document in (("five", "5"), ("listed", "null")):
+        save_file({"w": torch.ones(2)}, paths[name], metadata={"remaster": document})
+    save_model(paths["minus"], celnet(2), Card("celnet", {"scale": 2, "num_features": -1}, 2))
+    save_model(paths["other"], celnet(2), Card("celnet", {**CARD.config}, 4))
     return paths
 
 

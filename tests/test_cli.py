@@ -71,7 +71,8 @@ def test_json_progress_is_json(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=5)
     result = call("run", source, "-o", tmp_path / "out.mp4", "--progress", "json")
     lines = [json.loads(line) for line in result.stderr.splitlines()]
-    assert [line["event"] for line in lines] == ["progress"] * 5 + ["done"]
+    assert [line["event"] for line in lines] == ["plan"] + ["progress"] * 5 + ["done"]
+    assert {line["input"] for line in lines} == {str(source)}
     assert lines[-2]["frames"] == lines[-2]["total"] == lines[-1]["frames"] == 5
 
 
@@ -104,6 +105,22 @@ def test_wrong_usage_is_code_two(tmp_path: Path, flags: list[str]) -> None:
     assert call("run", "a.mkv", "-o", tmp_path / "b.mkv", *flags).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "flags", [["--model", "best"], ["--codec", "theora"], ["--device", "abacus"], ["--crf", "99"]]
+)
+def test_what_is_wrong_with_this_file_is_code_two_too(tmp_path: Path, flags: list[str]) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=1)
+    result = call("run", source, "-o", tmp_path / "b.mkv", *flags)
+    assert result.exit_code == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_json_says_errors_in_json(tmp_path: Path) -> None:
+    result = call("run", tmp_path / "no.mp4", "-o", tmp_path / "b.mkv", "--progress", "json")
+    assert result.exit_code == 1
+    assert json.loads(result.stderr)["event"] == "error"
+
+
 def test_several_files_go_into_a_folder(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mkv"):
         make_clip(tmp_path / name, frames=2)
@@ -117,7 +134,7 @@ def test_several_files_go_into_a_folder(tmp_path: Path) -> None:
     assert call("run", *inputs, "-o", tmp_path / "nowhere").exit_code == 2
 
 
-@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_stopped_run_leaves_nothing(tmp_path: Path, signal_name: str) -> None:
     source = make_clip(tmp_path / "in.mp4", size=(320, 240), frames=400, audio=())
     command = [sys.executable, "-m", "remaster", "run", source.name, "-o", "out.mp4"]
@@ -130,7 +147,8 @@ def test_a_stopped_run_leaves_nothing(tmp_path: Path, signal_name: str) -> None:
     child.send_signal(getattr(signal, signal_name))
     _, said = child.communicate(timeout=60)
     assert child.returncode == 130
-    assert said.splitlines()[-1] == "remaster: stopped; nothing was written to out.mp4"
+    last = json.loads(said.splitlines()[-1])
+    assert (last["event"], last["message"]) == ("error", "stopped; nothing was written to out.mp4")
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 
 

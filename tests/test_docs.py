@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
 import click
 import pytest
 
+from remaster.checkpoint import read_card, released
 from remaster.cli import main
+from remaster.train.options import SIZES
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = [ROOT / "README.md", ROOT / "weights" / "README.md", ROOT / "benchmarks" / "README.md"]
@@ -41,6 +44,20 @@ def test_commands_in_texts_exist(path: Path) -> None:
         options = {o for p in commands[name].params if isinstance(p, click.Option) for o in p.opts}
         for flag in re.findall(r"(?<=\s)(--?[a-z][a-z-]*)", rest):
             assert flag in options, f"{path.name}: remaster {name} has no {flag}"
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.parent.name)
+def test_nothing_is_left_to_fill_in(path: Path) -> None:
+    assert not re.search(r"@[A-Z]+@", path.read_text())
+
+
+def test_released_weights_are_in_their_table() -> None:
+    text = TEXTS[1].read_text()
+    for name, path in released().items():
+        card = read_card(path)
+        assert card.size in SIZES, name
+        assert card.trained["sources"], name
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in text, name
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.parent.name)

@@ -17,6 +17,7 @@ LEVELS = {
     "__main__": 8,
     "": 6,  # the package itself: what `import remaster` offers
     "pipeline": 5,
+    "plan": 4,
     "train.loop": 5,
     "train.evaluate": 5,
     "train.data": 4,
@@ -36,7 +37,8 @@ LEVELS = {
     "models": 1,
     "frames": 0,
     "errors": 0,
-    "resampling": 0,
+    "options": 0,
+    "resampling": 0,  # kernels: the networks start from them, colour and sizes use them
 }
 DOORS = {
     "av": {"media"},

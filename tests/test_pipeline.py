@@ -7,16 +7,18 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import remaster.pipeline as pipeline
 from remaster.color import decode_planes
 from remaster.errors import OptionsError, OutputError, RemasterError, SourceError
-from remaster.frames import Color, Frame
+from remaster.frames import Color, Frame, FrameBatch
 from remaster.media.probe import probe
 from remaster.media.reader import read_frames
 from remaster.pipeline import Progress, RunOptions, run
+from remaster.plan import choose_model
 from tests.clips import Sound, make_clip
 
 FAST = RunOptions(encoder_preset="ultrafast")
@@ -90,7 +92,7 @@ def test_every_model_gives_the_size_asked_for(tmp_path: Path, name: str) -> None
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4, 6, 8])
 def test_the_nearest_network_is_chosen(scale: int) -> None:
-    name, model = pipeline.choose_model("auto", scale)
+    name, model = choose_model("auto", scale)
     assert name == f"fast-x{2 if scale <= 2 else 4}"
     assert model.scale == (2 if scale <= 2 else 4)
 
@@ -217,6 +219,7 @@ def test_refusals_come_before_work(tmp_path: Path) -> None:
         ({"batch": -1}, "--batch"),
         ({"precision": "fp8"}, "--precision"),
         ({"reuse": "all"}, "--reuse"),
+        ({"scale": 17}, "--scale"),
     ],
 )
 def test_options_that_make_no_sense_are_named(wrong: dict[str, object], text: str) -> None:
@@ -232,3 +235,59 @@ def test_batches_do_not_change_the_picture(tmp_path: Path) -> None:
     for a, b in zip(frames_of(tmp_path / "1.mkv"), frames_of(tmp_path / "3.mkv")):
         for x, y in zip(a.planes, b.planes):
             assert (x.int() - y.int()).abs().max() <= 1  # fp32 sums may round apart
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuv444p10le"])
+def test_the_identity_changes_no_bit(tmp_path: Path, pix_fmt: str) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=4, codec="ffv1", pix_fmt=pix_fmt)
+    run(source, tmp_path / "out.mkv", RunOptions(scale=1, model="identity", codec="ffv1"))
+    for a, b in zip(frames_of(source), frames_of(tmp_path / "out.mkv")):
+        assert all(torch.equal(x, y) for x, y in zip(a.planes, b.planes))
+
+
+@pytest.mark.parametrize("model", ["lanczos", "fast"])
+def test_flat_ten_bit_pictures_stay_flat(tmp_path: Path, model: str) -> None:
+    """No bf16 in the pixels themselves: a level of 801 is 801."""
+
+    def flat(index: int, layout: object, size: tuple[int, int]) -> list[object]:
+        shapes = layout.plane_shapes(*size)  # type: ignore[attr-defined]
+        return [np.full(shape, 801 - 300 * (i > 0), np.uint16) for i, shape in enumerate(shapes)]
+
+    source = make_clip(
+        tmp_path / "in.mkv", frames=1, codec="ffv1", pix_fmt="yuv420p10le", picture=flat
+    )
+    run(source, tmp_path / "out.mkv", RunOptions(model=model, codec="ffv1"))
+    for plane, value in zip(frames_of(tmp_path / "out.mkv")[0].planes, (801, 501, 501)):
+        assert (plane.int() - value).abs().max() <= 1
+        assert abs(float(plane.float().mean()) - value) < 0.3
+
+
+def test_precision_and_batch_reach_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    whole = pipeline.Upscaler.__call__
+
+    def spy(self: pipeline.Upscaler, batch: FrameBatch) -> FrameBatch:
+        seen.append((self.dtype, len(batch)))
+        return whole(self, batch)
+
+    monkeypatch.setattr(pipeline.Upscaler, "__call__", spy)
+    source = make_clip(tmp_path / "in.mp4", frames=5)
+    run(source, tmp_path / "out.mp4", replace(FAST, precision="fp32", batch=2))
+    assert sorted(seen, key=str) == sorted([(torch.float32, n) for n in (2, 2, 1)], key=str)
+
+
+def test_odd_sizes_that_were_asked_for_are_refused(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=1)
+    for options in (replace(FAST, height=1081), replace(FAST, size=(201, 120))):
+        with pytest.raises(OptionsError, match="even"):
+            run(source, tmp_path / "out.mp4", options)
+
+
+def test_what_cannot_be_kept_is_said_before_work(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mov", frames=1, codec="prores_ks", pix_fmt="yuva444p10le")
+    notes: list[str] = []
+    options = RunOptions(pix_fmt="yuv420p")
+    run(source, tmp_path / "out.mp4", options, planned=lambda plan: notes.extend(plan.notes))
+    assert any("alpha" in note for note in notes)

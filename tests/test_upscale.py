@@ -170,6 +170,27 @@ def test_other_errors_are_not_taken_for_memory() -> None:
         Upscaler(Starving(0, RuntimeError("shapes")), source, target, CPU, torch.float32)(batch)
 
 
+def test_a_batch_that_did_not_fit_is_not_tried_again() -> None:
+    source = video(64, 32, PixelLayout("420", 8), SD)
+    target = replace(source, width=128, height=64)
+    model = Starving(64 * 32 * 2, ERRORS[0])  # two frames fit, four do not
+    upscaler = Upscaler(model, source, target, CPU, torch.float32)
+    for _ in range(3):
+        assert len(upscaler(batch_of(source, 4)[0])) == 4
+    assert model.failures == 1
+
+
+@pytest.mark.parametrize("rgb", [(1.0, 0, 0), (0, 1.0, 0), (1.0, 0, 1.0)])
+def test_pure_colors_are_no_cause_for_alarm(rgb: tuple[float, float, float]) -> None:
+    source = video(64, 48, PixelLayout("444", 8), SD)
+    target = replace(source, width=128, height=96)
+    picture = torch.tensor(rgb)[None, :, None, None].expand(1, 3, 48, 64)
+    planes = encode_planes(picture, source.layout, SD, "rgb")
+    upscaler = Upscaler(Blurring("rgb"), source, target, CPU, torch.float32)
+    upscaler(FrameBatch((Frame(0, tuple(p[0] for p in planes)),)))
+    assert upscaler.repeated == upscaler.kept == []
+
+
 class Sick(Network):
     """Gives nonsense in bf16 and a picture in fp32."""
 

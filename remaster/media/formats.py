@@ -110,6 +110,18 @@ def layout_of(pixel_format: str) -> PixelLayout:
     return PixelLayout(_CHROMA_STEPS.get(step, "420"), depth)
 
 
+def losses(pixel_format: str) -> tuple[str, ...]:
+    """What reading a pixel format into `layout_of` it leaves behind, in words; mostly nothing."""
+    components = av.VideoFormat(pixel_format, 64, 64).components
+    has_alpha = any(part.is_alpha for part in components)
+    has_more_bits = any(part.bits > _PLANAR_DEPTHS[-1] for part in components if not part.is_alpha)
+    found = {
+        "the alpha channel": has_alpha,
+        f"bits beyond the {_PLANAR_DEPTHS[-1]}th": has_more_bits,
+    }
+    return tuple(words for words, is_lost in found.items() if is_lost)
+
+
 def planar_format(layout: PixelLayout) -> str:
     """The FFmpeg pixel format whose planes are exactly those of `layout`."""
     name = _PLANAR_NAMES[layout.subsampling]

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from av.packet import Packet
 from av.stream import Stream
 
+from remaster.errors import SourceError
 from remaster.media.probe import Source, StreamInfo
 
-__all__ = ["Span", "Tally", "digest", "payload"]
+__all__ = ["RESTART_SECONDS", "Span", "Tally", "clock_starts_again", "digest", "payload"]
+
+RESTART_SECONDS = 1
+"""A time that lies further back belongs to another clock; less is a fault of one packet."""
+
+_MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,17 @@ class Span:
         """`start` and `end` in seconds, `source.origin` already subtracted."""
         begin = start or Fraction(0)
         return Span(source.origin + begin, None if end is None else end - begin, begin > 0)
+
+
+def clock_starts_again(source: Source, what: str, until: Fraction, again: Fraction) -> SourceError:
+    """The error for a time that goes back from `until` to `again`, in seconds of the source."""
+    end = float(until)
+    return SourceError(
+        f"{source.path}: behind {end:.3f} s the clock of the {what} starts again at "
+        f"{float(again):.3f} s, as in parts joined byte by byte: give --end {end:.3f} for the "
+        f"first part, or make a file with one clock of all, which "
+        f"ffmpeg -fflags +genpts -i IN -c copy OUT.mkv does."
+    )
 
 
 def digest(data: bytes) -> str:
@@ -61,11 +79,20 @@ class Tally:
     stream: StreamInfo
     is_converted: bool = False
     packets: int = 0
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    """When each packet is shown or heard, in microseconds: a film has a million of them."""
+
+    end: int = 0
+    """When the last packet is over, in microseconds."""
+
     _digest: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes, time: Fraction, length: Fraction) -> None:
+        """Count a packet; its time and length in seconds of the output."""
         self.packets += 1
         self._digest.update(data)
+        self.times.append(round(time * _MICROSECONDS))
+        self.end = round((time + length) * _MICROSECONDS)
 
     @property
     def digest(self) -> str:

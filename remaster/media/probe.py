@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.stream import AttachmentStream, Disposition, Stream
+from av.stream import DataStream, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -84,12 +84,10 @@ class Source:
     streams: tuple[StreamInfo, ...]
     chapters: tuple[Chapter, ...]
     metadata: Mapping[str, str]
-    start_seconds: Fraction
-    """Where the container says that it starts."""
-
     duration_seconds: float | None
     video_end_seconds: Fraction | None
-    """When the film ends, where the container says it apart from its pictures."""
+    """When the film ends, `origin` subtracted; where the container says it apart from its
+    pictures."""
 
     origin: Fraction
     """Seconds subtracted from every time of every stream: the clock of MPEG transport and
@@ -128,9 +126,8 @@ def probe(path: str | Path) -> Source:
             streams=streams,
             chapters=chapters,
             metadata=metadata,
-            start_seconds=start,
             duration_seconds=duration,
-            video_end_seconds=_stated_end(stream),
+            video_end_seconds=_stated_end(stream, origin),
             origin=origin,
             rotation=frame.rotation,
             guessed=guessed,
@@ -159,11 +156,11 @@ def _film(container: InputContainer, path: Path) -> VideoStream:
 
 def _describe_stream(stream: Stream) -> StreamInfo:
     context = stream.codec_context
-    name = None if isinstance(stream, AttachmentStream) else stream.name
+    name = stream.name if isinstance(stream, DataStream) else ""
     return StreamInfo(
         index=stream.index,
         kind=stream.type,
-        codec=context.codec.canonical_name if context is not None else (name or ""),
+        codec=context.codec.canonical_name if context is not None else name or "",
         decoder=context.codec.name if context is not None else "",
         metadata=dict(stream.metadata),
         disposition=int(stream.disposition),
@@ -172,15 +169,15 @@ def _describe_stream(stream: Stream) -> StreamInfo:
     )
 
 
-def _stated_end(stream: VideoStream) -> Fraction | None:
+def _stated_end(stream: VideoStream, origin: Fraction) -> Fraction | None:
     """End of a stream in seconds; MP4 and AVI keep it in their index, Matroska in a tag."""
     if stream.duration is not None and stream.time_base is not None:
-        return ((stream.start_time or 0) + stream.duration) * stream.time_base
+        return ((stream.start_time or 0) + stream.duration) * stream.time_base - origin
     match = _DURATION_TAG.match(stream.metadata.get("DURATION", ""))
     if match is None:
         return None
     hours, minutes, seconds = match.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds) - origin
 
 
 def _read_chapters(container: InputContainer, origin: Fraction) -> tuple[Chapter, ...]:
@@ -197,12 +194,15 @@ def _read_chapters(container: InputContainer, origin: Fraction) -> tuple[Chapter
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
     """The first picture that decodes; damaged packets before it are the reader's to report."""
     failure: av.FFmpegError | None = None
-    for packet in container.demux(stream):
-        try:
-            for frame in packet.decode():
-                return frame
-        except av.FFmpegError as error:
-            failure = error
+    try:
+        for packet in container.demux(stream):
+            try:
+                for frame in packet.decode():
+                    return frame
+            except av.FFmpegError as error:
+                failure = error
+    except av.FFmpegError as error:
+        failure = error
     reason = failure.strerror if failure is not None else "it has no pictures"
     raise SourceError(f"The video of {path} cannot be decoded ({reason}): the file is damaged.")
 

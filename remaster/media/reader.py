@@ -22,6 +22,7 @@ from remaster.errors import SourceError
 from remaster.frames import Frame, PixelLayout
 from remaster.media.formats import is_planar, planar_format, plane_order
 from remaster.media.opening import open_source
+from remaster.media.packets import RESTART_SECONDS, clock_starts_again
 from remaster.media.probe import Source
 
 __all__ = ["DamageReport", "read_frames"]
@@ -51,7 +52,9 @@ class DamageReport:
 
     def __bool__(self) -> bool:
         """Whether anything was wrong."""
-        return any((self.failed_packets, self.corrupt_frames, self.missing_seconds))
+        return any(
+            (self.failed_packets, self.corrupt_frames, self.moved_frames, self.missing_seconds)
+        )
 
 
 def read_frames(
@@ -70,14 +73,14 @@ def read_frames(
 
     Packets that cannot be decoded are counted in `damage` and reading goes on behind them.
 
-    Raises SourceError when the picture changes its size or format, or nothing can be decoded.
+    Raises SourceError when the picture changes its size or format, or the clock starts again
+    before `end`.
     """
     damage = damage if damage is not None else DamageReport()
     time_base = source.video.time_base
-    origin_ticks = round(source.origin / time_base)
     last: int | None = None
-    for pts, picture in _timed_pictures(source, start, damage):
-        pts -= origin_ticks
+    until = 0
+    for pts, picture in _on_one_clock(source, _timed_pictures(source, start, damage), end):
         if start is not None and pts * time_base < start:
             continue
         if end is not None and pts * time_base >= end:
@@ -86,12 +89,34 @@ def read_frames(
         if last is not None and pts <= last:
             pts = last + 1
             damage.moved_frames += 1
-        last = pts
+        last, until = pts, pts + max(picture.duration or 0, 1)
         damage.corrupt_frames += picture.is_corrupt
         yield Frame(pts, _planes(picture, source.video.layout), picture.duration or 0)
     if source.video_end_seconds is not None and last is not None:
-        missing = float(source.video_end_seconds - (last + 1) * time_base)
+        missing = float(source.video_end_seconds - until * time_base)
         damage.missing_seconds = missing if missing > _MISSING_SECONDS else 0.0
+
+
+def _on_one_clock(
+    source: Source, pictures: Iterator[tuple[int, VideoFrame]], end: Fraction | None
+) -> Iterator[tuple[int, VideoFrame]]:
+    """(pts, origin subtracted; picture), up to where the clock starts again.
+
+    Raises SourceError when `end` lies behind that: no picture there has a time of its own.
+    """
+    time_base = source.video.time_base
+    origin_ticks = round(source.origin / time_base)
+    latest: int | None = None
+    until = 0
+    for pts, picture in pictures:
+        pts -= origin_ticks
+        if latest is not None and (latest - pts) * time_base > RESTART_SECONDS:
+            if end is not None and end <= until * time_base + RESTART_SECONDS:
+                return
+            raise clock_starts_again(source, "picture", until * time_base, pts * time_base)
+        if latest is None or pts >= latest:
+            latest, until = pts, pts + max(picture.duration or 0, 1)
+        yield pts, picture
 
 
 def _timed_pictures(

@@ -31,10 +31,14 @@ class CelNetConfig:
     unshuffle: int = 1  # 2 works at half resolution: faster where memory bounds, see weights/README
 
     def __post_init__(self) -> None:
-        if self.scale < 2 or self.scale % 2:
+        if not all(isinstance(value, int) for value in vars(self).values()):
+            raise ValueError(f"a CelNet's configuration is whole numbers, not {vars(self)}")
+        if not 2 <= self.scale <= 16 or self.scale % 2:
             raise ValueError(f"CelNet enlarges by an even number, not {self.scale}")
         if self.unshuffle not in (1, 2):
             raise ValueError(f"unshuffle is 1 or 2, not {self.unshuffle}")
+        if not (1 <= self.num_features <= 256 and 0 <= self.num_blocks <= 64):
+            raise ValueError(f"{self.num_features} features in {self.num_blocks} blocks is no size")
 
 
 class Block(nn.Module):
@@ -53,6 +57,7 @@ class CelNet(Network):
     """See the module's docstring."""
 
     eats: Eats = "planes"
+    adds_to_source = True
 
     def __init__(self, config: CelNetConfig) -> None:
         super().__init__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from remaster.models.network import Eats, Network
@@ -14,6 +15,7 @@ class Interpolation(Network):
     eats: Eats = "planes"
     grid = 2
     padding = 8
+    precision = torch.float32
 
     def __init__(self, scale: int, kernel: str) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import nn
 
 Eats = Literal["planes", "rgb", "luma"]
@@ -18,3 +19,8 @@ class Network(nn.Module):
     padding: int = 0
     receptive_radius: int
     sees_whole_image: bool = False
+    precision: torch.dtype | None = None
+    """The arithmetic it must be run in; None leaves the choice to the device."""
+
+    adds_to_source: bool = False
+    """Its engine adds what it gives to the source's pixels in fp32, so bf16 rounds little."""

@@ -7,7 +7,7 @@ A pool is two memory-mapped arrays beside the weights: `lq` (N, 3, P, P) float16
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from remaster.color import mix, rgb_to_ycc_matrix
+from remaster.color import convert, decode_planes
 from remaster.errors import DataError
 from remaster.media.probe import probe
 from remaster.media.reader import read_frames
@@ -27,20 +27,29 @@ from remaster.train.drawing import draw_frame
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 VIDEOS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts", ".vob", ".m4v", ".mpg"}
 
+MOST_VIDEO_FRAMES = 1200
+"""Frames of all videos together that are kept in memory."""
+
 Picture = NDArray[np.uint8]
 """(H, W, 3) R'G'B', or (H, W, 4) with alpha."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of the training material; `folder` is what scores are kept apart by."""
+    """One file of the training material."""
 
     path: Path
-    folder: str
+    folders: tuple[str, ...]
+    """Names of the folders it lies in, from the root that was given down to its own."""
+
+    @property
+    def source(self) -> str:
+        """The folder it lies in: files of one folder come from one hand."""
+        return self.folders[-1]
 
 
 def list_sources(roots: Sequence[Path]) -> list[SourceFile]:
-    """Every picture and video under `roots`, sorted; the folder a file lies in is its source.
+    """Every picture and video under `roots`, sorted.
 
     Raises:
         DataError: a root is missing, or nothing usable lies under any of them.
@@ -48,13 +57,38 @@ def list_sources(roots: Sequence[Path]) -> list[SourceFile]:
     files = []
     for root in roots:
         if not root.exists():
-            raise DataError(f"there is nothing at {root}; --data takes files and folders")
+            raise DataError(f"there is nothing at {root}; give files and folders")
+        top = root.resolve() if root.is_dir() else root.resolve().parent
         candidates = sorted(root.rglob("*")) if root.is_dir() else [root]
-        usable = PICTURES | VIDEOS
-        files += [SourceFile(p, p.parent.name) for p in candidates if p.suffix.lower() in usable]
+        for path in candidates:
+            if path.suffix.lower() in PICTURES | VIDEOS and path.is_file():
+                below = path.resolve().relative_to(top).parent.parts
+                files.append(SourceFile(path, (top.name, *below)))
     if not files:
         raise DataError(f"no pictures or videos under {', '.join(map(str, roots))}")
     return files
+
+
+def split_sources(
+    files: Sequence[SourceFile], hold_out: Sequence[str]
+) -> tuple[list[SourceFile], list[SourceFile]]:
+    """(to learn from, held out): a file is held out if any folder around it is named so.
+
+    Raises:
+        DataError: a name is that of no folder, or nothing is left to learn from.
+    """
+    known = {name for file in files for name in file.folders}
+    wrong = sorted(set(hold_out) - known)
+    if wrong:
+        raise DataError(
+            f"there is no folder {', '.join(wrong)} to hold out; "
+            f"there are {', '.join(sorted(known))}"
+        )
+    held = [file for file in files if set(file.folders) & set(hold_out)]
+    kept = [file for file in files if file not in held]
+    if not kept:
+        raise DataError("everything is held out; nothing is left to learn from")
+    return kept, held
 
 
 def read_picture(path: Path) -> Picture:
@@ -89,12 +123,13 @@ def read_scattered(path: Path, count: int, rng: np.random.Generator) -> list[Pic
         return _read_by_reader(path, count)
     edges = np.linspace(0, len(video), count + 1)
     picks = sorted({int(rng.uniform(a, b)) for a, b in zip(edges, edges[1:])})
-    return list(video.get_batch(picks).asnumpy())
+    try:
+        return list(video.get_batch(picks).asnumpy())
+    except (RuntimeError, decord.DECORDError):
+        return _read_by_reader(path, count)
 
 
 def _read_by_reader(path: Path, count: int) -> list[Picture]:
-    from remaster.color import decode_planes
-
     source = probe(path)
     total = source.video.frame_count or 1000
     wanted = {int((i + 0.5) * total / count) for i in range(count)}
@@ -113,30 +148,46 @@ def to_uint8(x: Tensor) -> Tensor:
 
 def to_ycc(rgb: Tensor) -> Tensor:
     """(N, 3, H, W) R'G'B' in [0, 1] to BT.709 ycc."""
-    return mix(rgb, rgb_to_ycc_matrix("bt709"))
+    return convert(rgb, "rgb", "bt709")
 
 
 class Album:
     """All training material in memory, and a way to draw one clean picture from it at random."""
 
-    def __init__(self, files: Sequence[SourceFile], *, drawn: float, frames_per_video: int = 48):
-        self.drawn = drawn
+    def __init__(self, files: Sequence[SourceFile], *, drawn: float, least_side: int = 0) -> None:
+        """Read the files; pictures with a side under `least_side` are left out and counted.
+
+        Raises:
+            DataError: a file cannot be read, or nothing is large enough.
+        """
+        self.drawn, self.least_side = drawn, least_side
         self.opaque: dict[str, list[Picture]] = {}
         self.sprites: dict[str, list[Picture]] = {}
+        self.own: list[Picture] = []
+        self.too_small = 0
+        videos = sum(file.path.suffix.lower() in VIDEOS for file in files)
+        per_video = max(4, min(48, MOST_VIDEO_FRAMES // max(videos, 1)))
         rng = np.random.default_rng(0)
         for file in files:
-            if file.path.suffix.lower() in VIDEOS:
-                pictures = read_scattered(file.path, frames_per_video, rng)
-            else:
-                pictures = [read_picture(file.path)]
-            for picture in pictures:
+            is_video = file.path.suffix.lower() in VIDEOS
+            read = (
+                read_scattered(file.path, per_video, rng) if is_video else [read_picture(file.path)]
+            )
+            for picture in read:
+                if min(picture.shape[:2]) < least_side:
+                    self.too_small += 1
+                    continue
                 kind = self.sprites if picture.shape[2] == 4 else self.opaque
-                kind.setdefault(file.folder, []).append(picture)
-        self.own: list[Picture] = []
+                kind.setdefault(file.source, []).append(picture)
+        if not (self.opaque or self.sprites):
+            raise DataError(
+                f"none of the {self.too_small} pictures has {least_side} pixels on each side, "
+                "which the scale and the patch need; give larger ones, or a smaller --patch"
+            )
 
     def pick(self, rng: np.random.Generator) -> Picture:
         """One clean (H, W, 3) picture: drawn here, a background, or a sprite set on one."""
-        if rng.random() < self.drawn or not (self.opaque or self.sprites):
+        if rng.random() < self.drawn:
             return self._drawn(rng)
         folders = sorted(set(self.opaque) | set(self.sprites))
         counts = [len(self.opaque.get(f, [])) + len(self.sprites.get(f, [])) for f in folders]
@@ -149,7 +200,7 @@ class Album:
     def _drawn(self, rng: np.random.Generator) -> Picture:
         """A drawing; a few hundred are kept, since drawing is slower than cropping."""
         if len(self.own) < 300:
-            height = int(rng.integers(420, 900))
+            height = max(int(rng.integers(420, 900)), self.least_side)
             self.own.append(draw_frame(int(rng.integers(2**31)), height, height * 4 // 3))
             return self.own[-1]
         return self.own[rng.integers(len(self.own))]
@@ -225,21 +276,21 @@ class Pool:
         return lq_batch, to_ycc(gt_batch)
 
 
+def least_side(scale: int, side: int) -> int:
+    """Pixels a picture must have each way to give a pair of (side, side) and its enlargement."""
+    return side * scale + 2 * scale
+
+
 def pairs(
     album: Album, scale: int, side: int, damaged: float, rng: np.random.Generator
 ) -> Iterator[tuple[NDArray[np.float16], Picture]]:
     """Endless (lq, gt) crops: (3, side, side) and (3, side s, side s)."""
     unit = 2 * scale
     while True:
-        picture = album.pick(rng)
-        if min(picture.shape[:2]) < side * scale + unit:
-            continue
-        rgb = augment(picture, rng, side * scale + unit)
+        rgb = augment(album.pick(rng), rng, least_side(scale, side))
         top, left = (int(rng.integers(max(n - 1080, 0) + 1)) for n in rgb.shape[2:])
         rgb = rgb[..., top : top + 1080, left : left + 1080]
         height, width = (n // unit * unit for n in rgb.shape[2:])
-        if min(height, width) < side * scale:
-            continue
         gt = to_uint8(rgb[..., :height, :width])
         kernel = str(rng.choice(list(DOWNSCALES), p=list(DOWNSCALES.values())))
         small = to_uint8(downscale(gt.float() / 255, scale, kernel)).float() / 255
@@ -270,6 +321,7 @@ def _crops(
 
 def open_pool(
     folder: Path,
+    described: Mapping[str, object],
     make_album: Callable[[], Album],
     *,
     count: int,
@@ -279,10 +331,10 @@ def open_pool(
     seed: int,
     progress: Callable[[int], None],
 ) -> Pool:
-    """The pool kept in `folder`; built there when it is missing or was made otherwise."""
-    described = {"count": count, "scale": scale, "side": side, "damaged": damaged, "seed": seed}
+    """The pool kept in `folder`; built there unless one of the same description is."""
     note, lq_path, gt_path = folder / "pool.json", folder / "lq.npy", folder / "gt.npy"
     if not (note.is_file() and json.loads(note.read_text()) == described):
+        note.unlink(missing_ok=True)
         album, rng = make_album(), np.random.default_rng(seed)
         shape = (count, 3, side, side)
         lq = np.lib.format.open_memmap(lq_path, "w+", np.float16, shape)
@@ -292,8 +344,7 @@ def open_pool(
         for i, (small, truth) in zip(range(count), endless):
             lq[i], gt[i] = small, truth
             progress(i + 1)
+        lq.flush()
+        gt.flush()
         note.write_text(json.dumps(described))
     return Pool(np.load(lq_path, mmap_mode="r"), np.load(gt_path, mmap_mode="r"), scale)
-
-
-__all__ = ["Album", "Pool", "SourceFile", "list_sources", "open_pool", "pairs"]

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from remaster.checkpoint import load_model
-from remaster.color import conversion, mix
+from remaster.color import convert
 from remaster.errors import DataError
 from remaster.metrics import luma, psnr, ssim
 from remaster.models import Network
 from remaster.regions import pad
 from remaster.resampling import resize
-from remaster.train.data import list_sources, read_picture, to_uint8, to_ycc
+from remaster.train.data import PICTURES, list_sources, read_picture, to_uint8, to_ycc
 from remaster.train.degrade import downscale
 
 KERNELS = ("box", "catmull-rom", "lanczos", "triangle")
+LEAST_SIDE = 64
 INTERPOLATIONS = {"bicubic": "catmull-rom", "lanczos": "lanczos"}
 
 
@@ -42,29 +43,36 @@ def enlarge(model: Network, rgb: Tensor) -> Tensor:
     padded, frame = pad(to_ycc(rgb), model.padding, model.grid)
     y, chroma = model(padded, "444")
     ycc = torch.cat([frame.cut(part, model.scale) for part in (y, chroma)], 1)
-    return mix(ycc, conversion("bt709", "rgb"))
+    return convert(ycc, "bt709", "rgb")
 
 
 def held_out_pictures(data: Sequence[Path], folders: Sequence[str], side: int) -> list[Tensor]:
-    """The middle of every opaque picture of those source folders, at most `side` pixels a side.
+    """The middle of every picture file in those folders, at most `side` pixels a side.
 
-    Sprites are set on mid grey. (1, 3, h, w) uint8 each.
+    Sprites are set on mid grey. (1, 3, h, w) of whole numbers 0 to 255, float32 each.
 
     Raises:
-        DataError: none of the folders holds a picture.
+        DataError: a folder does not exist, or none holds a picture of LEAST_SIDE pixels.
     """
+    if side < LEAST_SIDE:
+        raise DataError(f"--side is at least {LEAST_SIDE}, not {side}")
+    sources = list_sources(data)
+    chosen = [file for file in sources if set(file.folders) & set(folders)]
+    wrong = sorted(set(folders) - {name for file in sources for name in file.folders})
     pictures = []
-    for source in list_sources(data):
-        if source.folder not in folders:
+    for file in chosen:
+        if file.path.suffix.lower() not in PICTURES:
             continue
-        pixels = torch.from_numpy(read_picture(source.path).copy()).permute(2, 0, 1)[None].float()
+        pixels = torch.from_numpy(read_picture(file.path).copy()).permute(2, 0, 1)[None].float()
         if pixels.shape[1] == 4:
             alpha = pixels[:, 3:] / 255
             pixels = pixels[:, :3] * alpha + 128 * (1 - alpha)
         top, left = (max((n - side) // 2, 0) for n in pixels.shape[2:])
-        pictures.append(pixels[..., top : top + side, left : left + side].round())
-    if not pictures:
-        raise DataError(f"none of the folders {', '.join(folders)} holds a picture")
+        if min(pixels.shape[2:]) >= LEAST_SIDE:
+            pictures.append(pixels[..., top : top + side, left : left + side].round())
+    if wrong or not pictures:
+        what = f"folder {', '.join(wrong)}" if wrong else f"picture of {LEAST_SIDE} pixels a side"
+        raise DataError(f"there is no {what} to score on")
     return pictures
 
 

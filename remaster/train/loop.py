@@ -1,11 +1,12 @@
-"""The training loop: pixel recipe, cosine by time, moving average, resumable at any moment."""
+"""The training loop: pixel recipe, cosine by time, moving average; goes on where it stopped."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,18 @@ from torch import Tensor, nn
 from remaster.checkpoint import Card, average, load_state, save_model, save_state
 from remaster.color import subsample_chroma
 from remaster.engines.host import keep_freed_memory
+from remaster.errors import CheckpointError, DataError
 from remaster.models import MODELS, Network
 from remaster.regions import pad
-from remaster.train.data import Album, Pool, list_sources, open_pool
+from remaster.train.data import (
+    Album,
+    Pool,
+    SourceFile,
+    least_side,
+    list_sources,
+    open_pool,
+    split_sources,
+)
 from remaster.train.degrade import VIDEO_LAYOUT
 from remaster.train.losses import charbonnier_loss, random_filter_loss
 from remaster.train.options import SIZES, TrainOptions
@@ -31,35 +41,49 @@ Log = Callable[[str], None]
 
 
 def fit(options: TrainOptions, log: Log) -> Path:
-    """Train to the end of `options.minutes`, from where an earlier call stopped; the weights."""
+    """Train to the end of `options.minutes`, from where an earlier call stopped; the weights.
+
+    Raises:
+        DataError: the material is unusable, or the training's folder cannot be written.
+        CheckpointError: an earlier training of another kind lies in the folder.
+    """
     keep_freed_memory()
     torch.set_num_threads(options.threads or torch.get_num_threads())
-    options.folder.mkdir(parents=True, exist_ok=True)
-    pool = _open_pool(options, log)
-    training = Training(options, pool)
-    training.run(log)
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        kept, held = split_sources(list_sources(options.data), options.hold_out)
+        log(f"{len(kept)} files to learn from, {len(held)} held out")
+        training = Training(options, _open_pool(options, kept, log), kept)
+        training.run(log)
+    except OSError as error:
+        raise DataError(f"{options.folder} cannot be used: {error.strerror or error}") from error
     return options.output
 
 
-def _open_pool(options: TrainOptions, log: Log) -> Pool:
+def _open_pool(options: TrainOptions, kept: Sequence[SourceFile], log: Log) -> Pool:
+    """The pool for these options and files; any change of either makes a new one."""
+    side = options.patch + 16
+    stamps = [(str(f.path.resolve()), f.path.stat().st_size, f.path.stat().st_mtime) for f in kept]
+    numbers = {"count": options.pool, "scale": options.scale, "side": side, "seed": options.seed}
+
     def album() -> Album:
-        sources = list_sources(options.data)
-        kept = [s for s in sources if s.folder not in options.hold_out]
-        log(f"{len(kept)} files to learn from, {len(sources) - len(kept)} held out")
-        return Album(kept, drawn=options.drawn)
+        album = Album(kept, drawn=options.drawn, least_side=least_side(options.scale, side))
+        if album.too_small:
+            log(f"{album.too_small} pictures are too small and left out")
+        return album
 
     def progress(done: int) -> None:
         if done % 2000 == 0:
             log(f"{done} of {options.pool} pairs prepared")
 
+    files = hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
+    described = {**numbers, "damaged": options.damaged, "drawn": options.drawn, "files": files}
     return open_pool(
         options.folder,
+        described,
         album,
-        count=options.pool,
-        scale=options.scale,
-        side=options.patch + 16,
+        **numbers,
         damaged=options.damaged,
-        seed=options.seed,
         progress=progress,
     )
 
@@ -96,8 +120,9 @@ def pixel_step(
 class Training:
     """A model, its average and its optimiser between two saves."""
 
-    def __init__(self, options: TrainOptions, pool: Pool) -> None:
+    def __init__(self, options: TrainOptions, pool: Pool, files: Sequence[SourceFile]) -> None:
         self.options, self.pool = options, pool
+        self.sources = sorted({file.source for file in files})
         network, config = MODELS["celnet"]
         torch.manual_seed(options.seed)
         self.config = {"scale": options.scale, **SIZES[options.size][options.scale]}
@@ -112,6 +137,11 @@ class Training:
             self._restore(load_state(self.state_path))
 
     def _restore(self, state: dict[str, Any]) -> None:
+        if (state["config"], state["sources"]) != (self.config, self.sources):
+            raise CheckpointError(
+                f"{self.options.folder} holds a training of another network or on other sources; "
+                "remove it, or write to another --output"
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema = state["ema"]
@@ -122,6 +152,8 @@ class Training:
         save_state(
             self.state_path,
             {
+                "config": self.config,
+                "sources": self.sources,
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "ema": self.ema,
@@ -133,7 +165,11 @@ class Training:
         averaged = network(config(**self.config))
         averaged.load_state_dict(self.ema)
         trained = {k: _plain(v) for k, v in asdict(self.options).items()}
-        trained |= {"iterations": self.iteration, "seconds": round(self.seconds)}
+        trained |= {
+            "sources": self.sources,
+            "iterations": self.iteration,
+            "seconds": round(self.seconds),
+        }
         card = Card("celnet", self.config, self.options.scale, self.options.size, "pixel", trained)
         save_model(self.options.output, averaged, card)
 
@@ -171,6 +207,8 @@ class Training:
                 self.save()
                 self._record(sums, self.iteration - first, log)
                 sums, since_save, first = {}, 0.0, self.iteration
+        if not self.options.output.is_file():
+            self.save()
 
     def _record(self, sums: dict[str, float], steps: int, log: Log) -> None:
         shares = {"chroma_420": 0.75, "chroma_444": 0.25}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class TrainOptions:
     size: str = "fast"
 
     hold_out: tuple[str, ...] = ()
-    """Names of source folders never trained on, for scores."""
+    """Names of folders never trained on, with all below them; for scores."""
 
     minutes: float = 35.0
     """How long to train, preparation of the data and pauses not counted."""
@@ -61,13 +62,20 @@ class TrainOptions:
         if self.scale not in SIZES[self.size]:
             known = ", ".join(str(s) for s in SIZES[self.size])
             raise OptionsError(f"--scale is one of {known} for {self.size}, not {self.scale}")
-        if self.minutes <= 0:
+        if not 0 < self.minutes < math.inf:
             raise OptionsError(f"--minutes must be positive, not {self.minutes}")
         if self.patch % 4 or self.patch < 16:
             raise OptionsError(f"--patch is a multiple of 4 from 16 on, not {self.patch}")
         for name in ("drawn", "damaged"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionsError(f"--{name} is a share from 0 to 1, not {getattr(self, name)}")
+        for name, least in (("batch", 1), ("pool", 1), ("threads", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise OptionsError(f"--{name} is at least {least}, not {getattr(self, name)}")
+        if not 0 < self.learning_rate <= 1:
+            raise OptionsError(f"--learning-rate is over 0, at most 1; not {self.learning_rate}")
+        if not 0 <= self.ema < 1:
+            raise OptionsError(f"--ema is from 0 to below 1, not {self.ema}")
         if self.output.suffix != ".safetensors":
             raise OptionsError(f"weights are written as .safetensors, not {self.output.name!r}")
 

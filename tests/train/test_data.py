@@ -20,6 +20,7 @@ from remaster.train.data import (
     pairs,
     read_picture,
     read_scattered,
+    split_sources,
     to_ycc,
 )
 from tests.clips import make_clip
@@ -40,14 +41,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def album(folder: Path, drawn: float = 0.0) -> Album:
-    return Album(list_sources([folder]), drawn=drawn)
+    return Album(list_sources([folder]), drawn=drawn, least_side=104)
 
 
 def test_sources_are_folders_and_everything_is_found(folder: Path) -> None:
     make_clip(folder / "two" / "clip.mp4", frames=4)
     (folder / "notes.txt").write_text("no picture")
     found = list_sources([folder])
-    assert [f.folder for f in found] == ["one"] * 2 + ["two"] * 4
+    assert [f.source for f in found] == ["one"] * 2 + ["two"] * 4
 
 
 def test_what_is_missing_or_empty_is_named(tmp_path: Path) -> None:
@@ -102,15 +103,36 @@ def test_a_pool_is_built_once(folder: Path, tmp_path: Path) -> None:
         albums.append(album(folder, drawn=0.3))
         return albums[-1]
 
-    described = {"count": 20, "scale": 2, "side": 32, "damaged": 0.5, "seed": 3}
-    first, again = (
-        open_pool(place, make, **described, progress=lambda n: None)  # type: ignore[arg-type]
-        for _ in range(2)
-    )
+    def pool(description: dict[str, object]) -> Pool:
+        return open_pool(
+            place, description, make, count=20, scale=2, side=32, damaged=0.5, seed=3,
+            progress=lambda n: None,
+        )  # fmt: skip
+
+    first, again = pool({"files": "a"}), pool({"files": "a"})
     assert len(albums) == 1
     assert np.array_equal(first.lq, again.lq)
-    open_pool(place, make, **{**described, "seed": 4}, progress=lambda n: None)  # type: ignore[arg-type]
+    pool({"files": "b"})
     assert len(albums) == 2
+
+
+def test_held_out_folders_take_all_below_them(folder: Path) -> None:
+    (folder / "two" / "inner").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "two" / "inner" / "deep.png")
+    kept, held = split_sources(list_sources([folder]), ["two"])
+    assert {f.source for f in kept} == {"one"}
+    assert {f.source for f in held} == {"two", "inner"}
+    with pytest.raises(DataError, match="twoo"):
+        split_sources(list_sources([folder]), ["twoo"])
+    with pytest.raises(DataError, match="nothing is left"):
+        split_sources(list_sources([folder]), ["one", "two"])
+
+
+def test_pictures_that_are_too_small_are_counted(folder: Path) -> None:
+    Image.new("RGB", (30, 30)).save(folder / "one" / "small.png")
+    assert album(folder).too_small == 1
+    with pytest.raises(DataError, match="5000 pixels"):
+        Album(list_sources([folder]), drawn=0.5, least_side=5000)
 
 
 def test_batches_turn_both_pictures_alike() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from remaster.checkpoint import load_model, load_state
-from remaster.errors import OptionsError
+from remaster.checkpoint import Card, load_model, load_state, save_model
+from remaster.errors import CheckpointError, DataError, OptionsError
 from remaster.models import CelNet, CelNetConfig
 from remaster.train import loop
 from remaster.train.data import Pool
@@ -48,7 +48,7 @@ def test_a_training_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> No
     first = options(folder, tmp_path)
     said: list[str] = []
     fit(first, said.append)
-    assert "3 files to learn from, 2 held out" in said[0]
+    assert said[0] == "3 files to learn from, 2 held out"
     stopped = load_state(first.folder / "state.pt")
     assert stopped["seconds"] >= first.minutes * 60
     fit(replace(first, minutes=2 * first.minutes), said.append)
@@ -66,6 +66,31 @@ def test_a_training_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> No
     )
 
 
+def test_finished_weights_are_written_again_when_they_are_gone(
+    folder: Path, tmp_path: Path
+) -> None:
+    own = options(folder, tmp_path)
+    fit(own, lambda line: None)
+    own.output.unlink()
+    fit(own, lambda line: None)
+    assert load_model(own.output)[1].trained["sources"] == ["two"]
+
+
+def test_another_training_in_the_same_place_is_refused(folder: Path, tmp_path: Path) -> None:
+    own = options(folder, tmp_path)
+    fit(own, lambda line: None)
+    for other in (replace(own, scale=4), replace(own, hold_out=("two",))):
+        with pytest.raises(CheckpointError, match="another network or on other sources"):
+            fit(other, lambda line: None)
+
+
+def test_a_place_that_cannot_be_written_is_named(folder: Path, tmp_path: Path) -> None:
+    own = options(folder, tmp_path)
+    own.folder.write_text("a file")
+    with pytest.raises(DataError, match=r"w\.training"):
+        fit(own, lambda line: None)
+
+
 def test_a_pause_is_not_training_time(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,18 +101,26 @@ def test_a_pause_is_not_training_time(
     assert load_state(options(folder, tmp_path).folder / "state.pt")["iteration"] > 3
 
 
-def test_scores_are_means_over_pictures_and_better_at_the_truth(
-    folder: Path, tmp_path: Path
-) -> None:
-    fit(options(folder, tmp_path), lambda line: None)
+def test_a_network_that_adds_nothing_scores_as_bicubic(folder: Path, tmp_path: Path) -> None:
+    model = CelNet(CelNetConfig(2, 16, 1))
+    for name in model.sizes:
+        torch.nn.init.zeros_(model.tail(name).weight)
+    weights = tmp_path / "w.safetensors"
+    save_model(weights, model, Card("celnet", vars(model.config), 2))
     pictures = held_out_pictures([folder], ["one"], 96)
     assert [tuple(p.shape) for p in pictures] == [(1, 3, 96, 96)] * 2
-    scores = score(tmp_path / "w.safetensors", pictures, ["box"])
-    assert scores[0].pictures == 2
-    assert scores[0].psnr["lanczos"] > 20
-    # A few steps from Catmull-Rom it is still near bicubic, and not by luck far above.
-    assert abs(scores[0].psnr["network"] - scores[0].psnr["bicubic"]) < 6
-    assert "| w | box | 2 |" in as_table(scores)
+    (result,) = score(weights, pictures, ["box"])
+    assert result.pictures == 2
+    assert result.psnr["network"] == pytest.approx(result.psnr["bicubic"], abs=0.2)
+    assert result.ssim["network"] == pytest.approx(result.ssim["bicubic"], abs=1e-3)
+    assert result.psnr["lanczos"] != result.psnr["bicubic"]
+    assert "| w | box | 2 |" in as_table([result])
+
+
+def test_scoring_on_nothing_is_refused(folder: Path) -> None:
+    for folders, side in ((["three"], 96), (["one"], 8)):
+        with pytest.raises(DataError):
+            held_out_pictures([folder], folders, side)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +132,11 @@ def test_scores_are_means_over_pictures_and_better_at_the_truth(
         ({"patch": 18}, "--patch"),
         ({"drawn": 1.5}, "--drawn"),
         ({"output": Path("w.pth")}, "safetensors"),
+        ({"batch": 0}, "--batch"),
+        ({"seed": -1}, "--seed"),
+        ({"threads": -1}, "--threads"),
+        ({"learning_rate": float("nan")}, "--learning-rate"),
+        ({"ema": 1.0}, "--ema"),
     ],
 )
 def test_options_that_make_no_sense_are_named(

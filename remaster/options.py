@@ -1,0 +1,75 @@
+"""What one run is asked to do. Light to import: the command line reads its defaults here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from remaster.errors import OptionsError
+
+LARGEST_SIDE = 16384
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What one run is asked to do; the command line's flags, with their defaults."""
+
+    scale: int | None = None
+    """Output pixels per source pixel along each axis, 1 to 16; 2 when no size is given."""
+
+    height: int | None = None
+    """Output height instead of a scale; the width follows."""
+
+    size: tuple[int, int] | None = None
+    """Output (width, height) instead of a scale; the display's aspect ratio is kept."""
+
+    model: str = "auto"
+    """`auto`, a name `remaster models` lists, `identity`, `lanczos`, `bicubic`, or a file."""
+
+    reuse: str = "off"
+    batch: int = 0
+    """Frames computed together; 0 chooses."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    codec: str = "libx264"
+    crf: int | None = None
+    encoder_preset: str | None = None
+    pix_fmt: str | None = None
+    start: Fraction | None = None
+    end: Fraction | None = None
+    duration: Fraction | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        sizes = {"--scale": self.scale, "--height": self.height, "--size": self.size}
+        given = [name for name, value in sizes.items() if value is not None]
+        if len(given) > 1:
+            raise OptionsError(f"{' and '.join(given)} say the same thing: give one of them")
+        if self.scale is not None and not 1 <= self.scale <= 16:
+            raise OptionsError(f"--scale is 1 to 16, not {self.scale}")
+        sides = [self.height or 16, *(self.size or ())]
+        if not all(16 <= side <= LARGEST_SIDE for side in sides):
+            raise OptionsError(f"a side of the output is 16 to {LARGEST_SIDE} pixels")
+        if self.end is not None and self.duration is not None:
+            raise OptionsError("--end and --duration say the same thing: give one of them")
+        if self.start is not None and self.start < 0:
+            raise OptionsError(f"--start must not be negative, not {float(self.start):g}")
+        if self.duration is not None and self.duration <= 0:
+            raise OptionsError(f"--duration must be positive, not {float(self.duration):g}")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise OptionsError(f"--end ({float(self.end):g} s) must come after --start")
+        if self.batch < 0:
+            raise OptionsError(f"--batch is a number of frames, not {self.batch}")
+        if self.reuse != "off":
+            raise OptionsError(f"--reuse is 'off' in this version, not {self.reuse!r}")
+        if self.precision not in PRECISIONS:
+            raise OptionsError(f"--precision is {', '.join(PRECISIONS)}; not {self.precision!r}")
+
+    @property
+    def stop(self) -> Fraction | None:
+        """The end in seconds, however it was given."""
+        if self.duration is not None:
+            return (self.start or Fraction(0)) + self.duration
+        return self.end
