@@ -142,10 +142,12 @@ def test_a_stopped_run_leaves_nothing(tmp_path: Path, signal_name: str) -> None:
     child = subprocess.Popen(
         [*command, "--progress", "json"], cwd=tmp_path, stdout=pipe, stderr=pipe, text=True
     )
-    assert child.stderr is not None
-    assert '"progress"' in child.stderr.readline()
-    child.send_signal(getattr(signal, signal_name))
-    _, said = child.communicate(timeout=60)
+    with child:
+        assert child.stderr is not None
+        assert '"plan"' in child.stderr.readline()
+        assert '"progress"' in child.stderr.readline()
+        child.send_signal(getattr(signal, signal_name))
+        _, said = child.communicate(timeout=60)
     assert child.returncode == 130
     last = json.loads(said.splitlines()[-1])
     assert (last["event"], last["message"]) == ("error", "stopped; nothing was written to out.mp4")

@@ -245,9 +245,12 @@ def test_the_identity_changes_no_bit(tmp_path: Path, pix_fmt: str) -> None:
         assert all(torch.equal(x, y) for x, y in zip(a.planes, b.planes))
 
 
-@pytest.mark.parametrize("model", ["lanczos", "fast"])
-def test_flat_ten_bit_pictures_stay_flat(tmp_path: Path, model: str) -> None:
-    """No bf16 in the pixels themselves: a level of 801 is 801."""
+@pytest.mark.parametrize(("model", "most"), [("lanczos", 0), ("bicubic", 0), ("fast", 3)])
+def test_flat_ten_bit_pictures_stay_flat(tmp_path: Path, model: str, most: int) -> None:
+    """No bf16 in the pixels themselves: 801 of 1023 is 801, not 800 or 804.
+
+    A network has learned how to end a flat only to a fraction of an 8-bit level, four codes.
+    """
 
     def flat(index: int, layout: object, size: tuple[int, int]) -> list[object]:
         shapes = layout.plane_shapes(*size)  # type: ignore[attr-defined]
@@ -258,8 +261,8 @@ def test_flat_ten_bit_pictures_stay_flat(tmp_path: Path, model: str) -> None:
     )
     run(source, tmp_path / "out.mkv", RunOptions(model=model, codec="ffv1"))
     for plane, value in zip(frames_of(tmp_path / "out.mkv")[0].planes, (801, 501, 501)):
-        assert (plane.int() - value).abs().max() <= 1
-        assert abs(float(plane.float().mean()) - value) < 0.3
+        assert (plane.int() - value).abs().max() <= most
+        assert abs(float(plane.float().mean()) - value) < 0.5
 
 
 def test_precision_and_batch_reach_the_network(

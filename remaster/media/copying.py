@@ -132,10 +132,14 @@ class PacketCopier:
                     yield packet
 
     def _seek(self) -> None:
-        """Skip what lies before the span; a subtitle may begin long before, so not for those."""
+        """Skip what lies before the span.
+
+        Not where a subtitle may have begun long before, nor where a time may come twice.
+        """
         position = round((self._span.shift - _SEEK_MARGIN_SECONDS) * av.time_base)
         is_sound = all(track.info.kind == "audio" for track in self._tracks.values())
-        if self._span.is_clipped and is_sound and position > 0:
+        is_sure = is_sound and not self._source.may_restart
+        if self._span.is_clipped and is_sure and position > 0:
             self._input.seek(position)
 
 

@@ -13,10 +13,13 @@ from av.stream import Stream
 from remaster.errors import SourceError
 from remaster.media.probe import Source, StreamInfo
 
-__all__ = ["RESTART_SECONDS", "Span", "Tally", "clock_starts_again", "digest", "payload"]
+__all__ = ["NO_TIME", "RESTART_SECONDS", "Span", "Tally", "clock_starts_again", "digest", "payload"]
 
 RESTART_SECONDS = 1
 """A time that lies further back belongs to another clock; less is a fault of one packet."""
+
+NO_TIME = -(1 << 63)
+"""In a tally, of a packet whose container does not say it."""
 
 _MICROSECONDS = 1_000_000
 
@@ -79,7 +82,7 @@ class Tally:
     stream: StreamInfo
     is_converted: bool = False
     packets: int = 0
-    times: "array[int]" = field(default_factory=lambda: array("q"))
+    times: array[int] = field(default_factory=lambda: array("q"))
     """When each packet is shown or heard, in microseconds: a film has a million of them."""
 
     end: int = 0
@@ -87,12 +90,12 @@ class Tally:
 
     _digest: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
-    def add(self, data: bytes, time: Fraction, length: Fraction) -> None:
-        """Count a packet; its time and length in seconds of the output."""
+    def add(self, data: bytes, time: Fraction | None, length: Fraction) -> None:
+        """Count a packet; its time, if it has one, and its length in seconds."""
         self.packets += 1
         self._digest.update(data)
-        self.times.append(round(time * _MICROSECONDS))
-        self.end = round((time + length) * _MICROSECONDS)
+        self.times.append(NO_TIME if time is None else round(time * _MICROSECONDS))
+        self.end = round(((time or 0) + length) * _MICROSECONDS)
 
     @property
     def digest(self) -> str:

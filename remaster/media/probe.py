@@ -99,6 +99,11 @@ class Source:
     guessed: tuple[str, ...]
     """Fields of the colour that the file does not state."""
 
+    @property
+    def may_restart(self) -> bool:
+        """Whether parts joined byte by byte make a file of this format, with a clock each."""
+        return self.format_name in _FREE_RUNNING_CLOCKS
+
 
 def probe(path: str | Path) -> Source:
     """Read what a file holds and decode its first picture.

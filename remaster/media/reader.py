@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
@@ -162,6 +163,7 @@ def _seek_position(source: Source, start: Fraction) -> int | None:
     """
     time_base = source.video.time_base
     target = round((start + source.origin) / time_base)
+    limit = _first_byte_at(source, target) if source.may_restart else None
     with open_source(source.path) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
@@ -169,18 +171,43 @@ def _seek_position(source: Source, start: Fraction) -> int | None:
             position = target - round(margin / time_base)
             try:
                 container.seek(position, stream=stream)
-                landed = _next_keyframe_time(container, stream)
+                landed = _next_keyframe(container, stream)
             except av.FFmpegError:
                 continue
-            if landed is not None and landed <= target:
+            time = None if landed is None else _time_of(landed)
+            if landed is None or time is None or time > target:
+                continue
+            if limit is None or (landed.pos is not None and landed.pos <= limit):
                 return position
     return None
 
 
-def _next_keyframe_time(container: InputContainer, stream: VideoStream) -> int | None:
-    for packet in container.demux(stream):
-        if packet.size and packet.is_keyframe:
-            return packet.pts if packet.pts is not None else packet.dts
+def _next_keyframe(container: InputContainer, stream: VideoStream) -> Packet[VideoStream] | None:
+    packets = container.demux(stream)
+    return next((packet for packet in packets if packet.size and packet.is_keyframe), None)
+
+
+def _time_of(packet: Packet[VideoStream]) -> int | None:
+    return packet.pts if packet.pts is not None else packet.dts
+
+
+def _first_byte_at(source: Source, target: int) -> int | None:
+    """Where in the file the film first reaches a time: a seek may find its second coming.
+
+    Raises SourceError when the clock starts again before that.
+    """
+    time_base, latest = source.video.time_base, None
+    with open_source(source.path) as container, suppress(av.FFmpegError):
+        for packet in container.demux(container.streams[source.video_index]):
+            time = packet.dts
+            if time is None:
+                continue
+            if latest is not None and (latest - time) * time_base > RESTART_SECONDS:
+                times = (ticks * time_base - source.origin for ticks in (latest, time))
+                raise clock_starts_again(source, "picture", *times)
+            latest = time if latest is None else max(time, latest)
+            if time >= target:
+                return packet.pos
     return None
 
 

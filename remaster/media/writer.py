@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,13 +17,14 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from remaster.errors import OutputError
+from remaster.errors import OutputError, VerificationError
 from remaster.frames import Frame, VideoInfo
 from remaster.media import matroska
 from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, container_format
 from remaster.media.film import FilmEncoder, needs_pixel_aspect
 from remaster.media.packets import Span
+from remaster.media.placing import flush_to_disk, keep_beside, partial_file, put_in_place
 from remaster.media.probe import Source
 from remaster.media.rehearsal import rehearse
 from remaster.media.streams import StreamPlan, plan_streams
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Writer", "Written", "check_output"]
 
 _CHAPTER_TICK = Fraction(1, 1000)
-_LONGEST_NAME = 60
+_CHAPTERS_NEED_TITLES = ("mp4", "mov")
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FILM_TAGS = ("title", "language")
 _MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
@@ -56,9 +56,6 @@ class Written:
     path: Path
     frames: int
     bytes: int
-    packets: tuple[tuple[str, int], ...]
-    """(stream, packets) of everything that was copied or converted."""
-
     warnings: tuple[str, ...]
 
 
@@ -82,7 +79,8 @@ class Writer:
     """Writes one film; a context manager.
 
     Nothing appears at `output` until `finish` has verified the whole file. Leaving the context
-    without `finish` removes the unfinished file and leaves an older output untouched.
+    without `finish` removes the unfinished file and leaves an older output untouched. A finished
+    file that cannot have its place is kept under another name.
     """
 
     def __init__(
@@ -114,6 +112,7 @@ class Writer:
         self._source = source
         self._video = video
         self._encoding = encoding
+        self._overwrite = overwrite
         self._format = container_format(output)
         self._span = Span.of(source, start, end)
         self._resources = ExitStack()
@@ -122,7 +121,7 @@ class Writer:
 
     def __enter__(self) -> Self:
         with ExitStack() as resources, self._explained():
-            self._partial = resources.enter_context(_partial_file(self._output))
+            self._partial = resources.enter_context(partial_file(self._output))
             self._container = av.open(
                 f"file:{self._partial.absolute()}",
                 "w",
@@ -167,16 +166,51 @@ class Writer:
             if needs_pixel_aspect(self._video, self._format):
                 with self._partial.open("r+b") as file:
                     matroska.write_pixel_aspect(file, self._video.sample_aspect_ratio)
-            _flush_to_disk(self._partial)
-        tallies, pts = self._copier.tallies, self._film.pts
-        attachments, chapters = self._copier.attachments, len(self._chapters())
-        verify(self._partial, Expectation(self._video, pts, tallies, attachments, chapters))
+            flush_to_disk(self._partial)
+        self._verify()
         size = self._partial.stat().st_size
+        self._place()
+        warnings = (*self.plan.warnings, *self._copier.warnings)
+        return Written(self._output, len(self._film.pts), size, warnings)
+
+    def _verify(self) -> None:
+        chapters = [
+            (chapter["start"] * _CHAPTER_TICK, chapter["metadata"].get("title", ""))
+            for chapter in self._chapters()
+        ]
+        expected = Expectation(
+            container=self._format,
+            video=self._video,
+            pts=self._film.pts,
+            rotation=self._source.rotation,
+            language=self._source.streams[self._source.video_index].language,
+            tallies=self._copier.tallies,
+            attachments=self._copier.attachments,
+            chapters=chapters,
+        )
+        try:
+            verify(self._partial, expected)
+        except VerificationError as error:
+            with self._explained():
+                kept = keep_beside(self._partial, self._output, "unverified")
+            raise VerificationError(
+                f"{error}; it is kept as {kept} instead of put in place: watch it, and report this."
+            ) from error
+
+    def _place(self) -> None:
+        """Give the finished file its name; under another one, rather than lose it."""
         with self._explained():
-            self._partial.replace(self._output)
-            _flush_to_disk(self._output.absolute().parent)
-        packets = tuple((str(tally.stream), tally.packets) for tally in tallies)
-        return Written(self._output, len(pts), size, packets, self.plan.warnings)
+            try:
+                put_in_place(self._partial, self._output, overwrite=self._overwrite)
+            except OSError as error:
+                kept = keep_beside(self._partial, self._output, "finished")
+                is_taken = isinstance(error, FileExistsError)
+                reason = "exists by now" if is_taken else f"cannot be put there ({error.strerror})"
+                raise OutputError(
+                    f"{self._output} {reason}, so the finished film is kept as {kept}: rename it, "
+                    f"or give -y where an output may be replaced."
+                ) from error
+            flush_to_disk(self._output.absolute().parent)
 
     def _muxer_options(self) -> dict[str, str]:
         options = dict(_MUXER_OPTIONS[self._format])
@@ -208,6 +242,7 @@ class Writer:
         """The source's chapters that lie in the part which is written, clipped to it."""
         begin = self._span.shift - self._source.origin
         length = self._span.length
+        untitled = {"title": ""} if self._format in _CHAPTERS_NEED_TITLES else {}
         chapters: list[ContainerChapter] = []
         for chapter in self._source.chapters:
             start, end = max(chapter.start - begin, Fraction(0)), chapter.end - begin
@@ -219,7 +254,7 @@ class Writer:
                         "start": round(start / _CHAPTER_TICK),
                         "end": round(end / _CHAPTER_TICK),
                         "time_base": _CHAPTER_TICK,
-                        "metadata": dict(chapter.metadata),
+                        "metadata": {**untitled, **chapter.metadata},
                     }
                 )
         return chapters
@@ -249,30 +284,7 @@ class Writer:
             ) from error
 
 
-@contextmanager
-def _partial_file(output: Path) -> Iterator[Path]:
-    """A new empty file beside `output`, removed on the way out if it is still there."""
-    name = f".{output.name[:_LONGEST_NAME]}.{secrets.token_hex(4)}.part"
-    partial = output.absolute().parent / name
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    try:
-        yield partial
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _abandon(container: OutputContainer) -> None:
     """Close a container whose file is thrown away, so that its errors matter no more."""
     with suppress(av.FFmpegError, OSError, ValueError):
         container.close()
-
-
-def _flush_to_disk(path: Path) -> None:
-    """Make sure that a file, or a directory's list of files, survives a power cut."""
-    if os.name == "nt" and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -13,7 +15,8 @@ from av.audio.stream import AudioStream
 
 from remaster.errors import OptionsError, SourceError
 from remaster.frames import Color, PixelLayout
-from remaster.media.formats import layout_of, planar_format
+from remaster.media import probe as probe_module
+from remaster.media.formats import layout_of, losses, planar_format
 from remaster.media.probe import probe
 from tests.clips import Sound, Subtitles, cover_picture, make_clip
 
@@ -69,8 +72,11 @@ def test_a_silent_file_names_what_was_guessed(tmp_path: Path) -> None:
 def test_free_running_clocks_are_brought_to_zero(
     tmp_path: Path, name: str, codec: str, sound: str
 ) -> None:
-    source = probe(make_clip(tmp_path / name, codec=codec, audio=(Sound(sound),)))
-    assert source.origin == source.start_seconds
+    path = make_clip(tmp_path / name, codec=codec, audio=(Sound(sound),))
+    with av.open(str(path)) as container:
+        assert container.start_time is not None
+        started = Fraction(container.start_time, av.time_base)
+    assert probe(path).origin == started
 
 
 def test_a_cover_before_the_film_is_not_the_film(tmp_path: Path) -> None:
@@ -116,6 +122,35 @@ def test_bad_inputs_are_told_in_one_sentence(tmp_path: Path) -> None:
         assert str(path) in message and "\n" not in message, name
 
 
+def test_sound_of_an_unknown_codec_is_described(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", audio=(Sound("ac3"),))
+    path.write_bytes(path.read_bytes().replace(b"ac-3", b"zzzz"))
+    sound = probe(path).streams[1]
+    assert (sound.kind, sound.codec, sound.decoder) == ("audio", "", "")
+
+
+def test_a_film_cut_off_before_its_first_picture(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", muxer_options={"movflags": "faststart"})
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"mdat") + 8])
+    with pytest.raises(SourceError, match="cannot be decoded"):
+        probe(path)
+
+
+def test_a_failing_demuxer_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> Iterator[object]:
+        raise av.InvalidDataError(1, "Invalid data")
+        yield
+
+    path = make_clip(tmp_path / "a.mp4")
+    with probe_module.open_source(path) as container:
+        opened = SimpleNamespace(demux=failing)
+        with pytest.raises(SourceError, match="Invalid data"):
+            probe_module._first_frame(opened, container.streams.video[0], path)  # type: ignore[arg-type]
+
+
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "a.mka"
     with av.open(str(path), "w", format="matroska") as output:
@@ -159,6 +194,24 @@ def test_every_pixel_format_has_a_layout(pixel_format: str, subsampling: str, de
     layout = layout_of(pixel_format)
     assert layout == PixelLayout(subsampling, depth)
     assert layout_of(planar_format(layout)) == layout
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "lost"),
+    [
+        ("yuv420p", ()),
+        ("nv12", ()),
+        ("yuv444p12le", ()),
+        ("gbrp", ()),
+        ("gray", ()),
+        ("yuva420p", ("the alpha channel",)),
+        ("rgba", ("the alpha channel",)),
+        ("rgb48le", ("bits beyond the 12th",)),
+        ("ya16le", ("the alpha channel", "bits beyond the 12th")),
+    ],
+)
+def test_what_reading_loses_is_named(pixel_format: str, lost: tuple[str, ...]) -> None:
+    assert losses(pixel_format) == lost
 
 
 def test_an_unknown_pixel_format_is_an_options_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from functools import cache
 from itertools import islice, pairwise
@@ -167,6 +168,71 @@ def test_a_film_that_breaks_off_is_reported(tmp_path: Path, name: str) -> None:
     frames = list(read_frames(probe(path), damage=report))
     assert 20 < len(frames) < 60
     assert report.missing_seconds == pytest.approx(2.4 - len(frames) / 25, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sound"),
+    [
+        ("a.ts", "libx264", "aac"),
+        ("a.vob", "mpeg2video", "mp2"),
+        ("a.mp4", "libx264", "aac"),
+        ("a.mov", "libx264", "aac"),
+        ("a.mkv", "libx264", "aac"),
+        ("a.avi", "mpeg4", "mp2"),
+    ],
+)
+@pytest.mark.parametrize("bframes", [0, 2])
+@pytest.mark.parametrize("rate", [25, 1])
+def test_a_whole_film_does_not_break_off(
+    tmp_path: Path, name: str, codec: str, sound: str, bframes: int, rate: int
+) -> None:
+    rate = 25 if codec != "libx264" else rate
+    path = make_clip(
+        tmp_path / name,
+        codec=codec,
+        bframes=bframes,
+        rate=Fraction(rate),
+        frames=12,
+        audio=(Sound(sound),),
+    )
+    report = DamageReport()
+    assert len(list(read_frames(probe(path), damage=report))) == 12
+    assert not report
+
+
+def joined(folder: Path, name: str, codec: str, sound: str, frames: int) -> tuple[Path, Path]:
+    """A part, and a file that holds it twice."""
+    part = make_clip(folder / name, codec=codec, bframes=2, frames=frames, audio=(Sound(sound),))
+    whole = folder / f"joined{part.suffix}"
+    whole.write_bytes(part.read_bytes() * 2)
+    return part, whole
+
+
+JOINED = [("a.ts", "libx264", "aac"), ("a.vob", "mpeg2video", "mp2")]
+
+
+@pytest.mark.parametrize(("name", "codec", "sound"), JOINED)
+@pytest.mark.parametrize("start", [None, Fraction(1), Fraction(7, 2)])
+def test_a_clock_that_starts_again_is_named(
+    tmp_path: Path, name: str, codec: str, sound: str, start: Fraction | None
+) -> None:
+    part, whole = joined(tmp_path, name, codec, sound, 100)
+    with pytest.raises(SourceError, match=r"starts again .* --end 4\.") as caught:
+        list(read_frames(probe(whole), start=start))
+    told = re.search(r"--end ([\d.]+)", str(caught.value))
+    assert told is not None
+    first = read_frames(probe(whole), start=start, end=Fraction(told[1]))
+    expected = read_frames(probe(part), start=start)
+    assert [frame.pts for frame in first] == [frame.pts for frame in expected]
+
+
+@pytest.mark.parametrize(("name", "codec", "sound"), JOINED)
+def test_a_small_step_back_is_counted(tmp_path: Path, name: str, codec: str, sound: str) -> None:
+    _, whole = joined(tmp_path, name, codec, sound, 20)
+    report = DamageReport()
+    frames = list(read_frames(probe(whole), damage=report))
+    assert len(frames) == 40 and report.moved_frames == 20 and report
+    assert all(a.pts < b.pts for a, b in pairwise(frames))
 
 
 def test_a_change_of_size_is_named(tmp_path: Path) -> None:

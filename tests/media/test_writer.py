@@ -13,17 +13,21 @@ from pathlib import Path
 import av
 import pytest
 import torch
-from av.stream import AttachmentStream, Disposition
+from av.packet import Packet
+from av.stream import AttachmentStream, Disposition, Stream
 
-from remaster.errors import OptionsError, OutputError, VerificationError
+from remaster.errors import OptionsError, OutputError, SourceError, VerificationError
 from remaster.frames import Color, Frame
+from remaster.media import streams as streams_module
 from remaster.media import writer as writer_module
+from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.formats import layout_of
 from remaster.media.packets import payload
 from remaster.media.probe import Source, probe
 from remaster.media.reader import read_frames
 from remaster.media.streams import convert_subtitle, plan_streams
+from remaster.media.tracks import Track
 from remaster.media.writer import Writer, Written
 from tests.clips import Sound, Subtitles, cover_picture, make_clip
 
@@ -374,6 +378,101 @@ def test_repeated_times_of_sound_do_not_stop_the_muxer(tmp_path: Path, target: s
     assert sound(tmp_path / target)[0][0] == sound(path)[0][0]
 
 
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv", "out.mov"])
+def test_the_end_of_a_text_may_be_unknown(tmp_path: Path, target: str) -> None:
+    """MP4 loses a last packet that lasts no time."""
+    lines = [(0.1, 0.1, "One"), (0.3, 0.5, "Two"), (0.7, 0.7, "Three")]
+    bitmaps = Subtitles(lines, "dvd_subtitle")
+    path = make_clip(tmp_path / "in.mkv", frames=50, subtitles=(Subtitles(lines), bitmaps))
+    copy_film(path, tmp_path / target)
+    words = [(start, text) for start, _, text in texts(tmp_path / target)[0]]
+    assert words == [(100, "One"), (300, "Two"), (700, "Three")]
+    kept = [info for info in probe(tmp_path / target).streams if info.codec == "dvd_subtitle"]
+    assert len(kept) == (0 if target == "out.mov" else 1)
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv", "out.mov"])
+@pytest.mark.parametrize("name", ["in.mkv", "in.mp4"])
+def test_chapters_of_any_kind_arrive(tmp_path: Path, name: str, target: str) -> None:
+    chapters = ((0.1, 0.3, "Ä" * 200), (0.5, 0.6, ""), (0.6, 0.9, "Last"))
+    path = make_clip(tmp_path / name, chapters=chapters)
+    copy_film(path, tmp_path / target)
+    found = probe(tmp_path / target).chapters
+    assert [chapter.metadata.get("title", "") for chapter in found] == [c[2] for c in chapters]
+    assert [float(chapter.start) for chapter in found[1:]] == [0.5, 0.6]
+
+
+def test_chapters_without_names_arrive_in_mp4(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mkv", chapters=((0, 0.5, "A"), (0.5, 0.9, "B")))
+    source = probe(path)
+    unnamed = tuple(replace(chapter, metadata={}) for chapter in source.chapters)
+    source = replace(source, chapters=unnamed)
+    encoding = encoding_for(source, tmp_path / "out.mp4")
+    with Writer(tmp_path / "out.mp4", source, source.video, encoding, overwrite=False) as writer:
+        for frame in read_frames(source):
+            writer.write(frame)
+        writer.finish()
+    assert [c.start for c in probe(tmp_path / "out.mp4").chapters] == [0, Fraction(1, 2)]
+
+
+@pytest.mark.parametrize("sound", ["aac", "pcm_s16le", "flac"])
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+def test_a_part_may_have_neither_sound_nor_texts(tmp_path: Path, sound: str, target: str) -> None:
+    path = make_clip(
+        tmp_path / "in.mkv",
+        frames=50,
+        audio=(Sound(sound),),
+        audio_seconds=0.5,
+        subtitles=(Subtitles([(0, 0.4, "One")]),),
+    )
+    written = copy_film(path, tmp_path / target, start=Fraction(1))
+    assert written.frames == 25
+
+
+def test_a_part_whose_sound_begins_before_it(tmp_path: Path) -> None:
+    """Matroska has no words for the time of such a packet."""
+    path = make_clip(tmp_path / "in.mkv", frames=50, audio=(Sound("alac"),))
+    assert copy_film(path, tmp_path / "out.mkv", start=Fraction(1, 2)).frames == 37
+
+
+def test_a_clock_that_starts_again_does_not_squash_the_sound(tmp_path: Path) -> None:
+    """The film goes on, and of the sound comes a second helping."""
+    path = make_clip(tmp_path / "in.ts", frames=100)
+    data = path.read_bytes()
+    parts = [data[at : at + 188] for at in range(0, len(data), 188)]
+    sound_pid = 0x101
+    path.write_bytes(
+        data + b"".join(part for part in parts if (part[1] & 31) << 8 | part[2] == sound_pid)
+    )
+    assert len(list(read_frames(probe(path)))) == 100
+    with pytest.raises(SourceError, match=r"audio stream 1 .* starts again"):
+        copy_film(path, tmp_path / "out.mkv")
+    copy_film(path, tmp_path / "out.mkv", end=Fraction(4))
+    copy_film(path, tmp_path / "part.mkv", start=Fraction(1), end=Fraction(2))
+    copy_film(make_clip(tmp_path / "good.ts", frames=100), tmp_path / "good.mkv", end=Fraction(4))
+    assert sound(tmp_path / "out.mkv") == sound(tmp_path / "good.mkv")
+    assert 40 < len(sound(tmp_path / "part.mkv")[0][1]) < 50
+
+
+def test_texts_out_of_order_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_clip(
+        tmp_path / "in.mkv",
+        frames=100,
+        subtitles=(Subtitles([(0.2, 0.3, "A"), (2.0, 2.2, "B"), (3.0, 3.1, "C")]),),
+    )
+    plain = PacketCopier._demuxed
+
+    def shuffled(copier: PacketCopier) -> Iterator[Packet[Stream]]:
+        for packet in plain(copier):
+            if bytes(packet) == b"C" and packet.pts is not None:
+                packet.pts = packet.dts = 500
+            yield packet
+
+    monkeypatch.setattr(PacketCopier, "_demuxed", shuffled)
+    written = copy_film(path, tmp_path / "out.mkv")
+    assert [w for w in written.warnings if "out of order" in w and "1.50 s late" in w]
+
+
 def test_a_part_has_its_own_sound_texts_and_chapters(tmp_path: Path) -> None:
     path = full_clip(tmp_path, "in.mkv")
     for target in ("out.mkv", "out.mp4"):
@@ -478,7 +577,142 @@ def test_a_file_that_differs_is_not_put_in_place(
         last = frames[-1]
         monkeypatch.setattr(writer._film, "pts", [*writer._film.pts, last.pts])
         writer.finish()
-    assert os.listdir(tmp_path) == ["in.mp4"]
+    kept = tmp_path / "out.unverified.mp4"
+    assert sorted(os.listdir(tmp_path)) == ["in.mp4", kept.name]
+    assert len(picture_times(kept)) == 12
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+@pytest.mark.parametrize("kind", ["audio", "subtitle"])
+@pytest.mark.parametrize("off", [Fraction(7, 10), Fraction(1, 100), Fraction(-1, 100)])
+def test_sound_and_texts_out_of_step_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, target: str, off: Fraction
+) -> None:
+    plain = Track._stamp
+
+    def late(track: Track, packet: Packet[Stream], pts: Fraction, *rest: object) -> Fraction:
+        shown = pts + off if track.info.kind == kind else pts
+        return plain(track, packet, shown, None, rest[1])  # type: ignore[arg-type]
+
+    path = make_clip(tmp_path / "in.mkv", subtitles=(Subtitles([(0.2, 0.5, "One")]),))
+    monkeypatch.setattr(Track, "_stamp", late)
+    with pytest.raises(VerificationError, match=f"of the {kind} stream .* ms from its time"):
+        copy_film(path, tmp_path / target)
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("rotation", 90, "rotation"),
+        ("language", "fre", "language of the film"),
+        ("chapters", [(Fraction(0), "Opening"), (Fraction(4, 5), "Other")], "names of chapters"),
+        ("chapters", [(Fraction(0), "Opening"), (Fraction(3, 5), "Story")], "start of the chapter"),
+        ("chapters", [(Fraction(0), "Opening")], "number of chapters"),
+    ],
+)
+def test_what_describes_the_film_is_compared(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    name: str,
+    value: object,
+    words: str,
+) -> None:
+    plain = writer_module.verify
+    monkeypatch.setattr(
+        writer_module,
+        "verify",
+        lambda path, expected: plain(path, replace(expected, **{name: value})),
+    )
+    with pytest.raises(VerificationError, match=words):
+        copy_film(full_clip(tmp_path, "in.mkv"), tmp_path / target)
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+def test_languages_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    path = make_clip(tmp_path / "in.mkv", audio=(Sound("aac", "jpn"),))
+    monkeypatch.setattr(streams_module, "kept_tags", lambda metadata: {})
+    with pytest.raises(VerificationError, match="language of the audio stream"):
+        copy_film(path, tmp_path / target)
+
+
+def finish(writer: Writer, frames: list[Frame]) -> Written:
+    """The second half of a film that was begun."""
+    for frame in frames[len(frames) // 2 :]:
+        writer.write(frame)
+    return writer.finish()
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_that_appears_meanwhile_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse_links)
+    path, output = make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    for kept in ("out.finished.mp4", "out.finished-2.mp4"):
+        output.unlink(missing_ok=True)
+        with (
+            pytest.raises(OutputError, match=rf"exists by now.*{kept}.* -y"),
+            begun(path, output) as (writer, frames),
+        ):
+            output.write_bytes(b"new")
+            finish(writer, frames)
+        assert output.read_bytes() == b"new"
+        assert_same_film(path, tmp_path / kept)
+    assert len(os.listdir(tmp_path)) == 4
+
+
+def refuse_links(*_: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_two_runs_to_one_output_one_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse_links)
+    path, output = make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    with begun(path, output) as (first, frames), begun(path, output) as (second, _):
+        finish(first, frames)
+        with pytest.raises(OutputError, match="-y"):
+            finish(second, frames)
+    assert_same_film(path, output)
+    assert sorted(os.listdir(tmp_path)) == ["in.mp4", "out.finished.mp4", "out.mp4"]
+
+
+def test_what_killed_runs_left_is_removed(tmp_path: Path) -> None:
+    path, output = make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    names = [f".{name}.part" for name in ("out.mp4.00000001", "out.mp4.00000002", "b.mp4.00000001")]
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+    for name in (names[0], names[2]):
+        os.utime(tmp_path / name, (0, 0))
+    with begun(path, output) as (writer, frames):
+        os.utime(writer._partial, (0, 0))  # slow, but alive
+        assert writer._partial.name in os.listdir(tmp_path)
+        with begun(path, output):
+            pass
+        assert finish(writer, frames).frames == 24
+    assert sorted(os.listdir(tmp_path)) == sorted(["in.mp4", "out.mp4", *names[1:]])
+
+
+@pytest.mark.parametrize("name", ["あ" * 80 + ".mkv", "x" * 240 + ".mp4"])
+def test_long_names_are_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = make_clip(tmp_path / "in.mp4")
+    copy_film(path, tmp_path / name)
+    with (
+        pytest.raises(OutputError, match="finished"),
+        begun(path, tmp_path / f"y{name[1:]}") as (writer, frames),
+    ):
+        (tmp_path / f"y{name[1:]}").touch()
+        finish(writer, frames)
 
 
 def test_an_empty_part_is_an_error(tmp_path: Path) -> None:
