@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Writer", "Written", "check_output"]
 
 _CHAPTER_TICK = Fraction(1, 1000)
-_CHAPTERS_NEED_TITLES = ("mp4", "mov")
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FILM_TAGS = ("title", "language")
 _MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
@@ -242,7 +241,6 @@ class Writer:
         """The source's chapters that lie in the part which is written, clipped to it."""
         begin = self._span.shift - self._source.origin
         length = self._span.length
-        untitled = {"title": ""} if self._format in _CHAPTERS_NEED_TITLES else {}
         chapters: list[ContainerChapter] = []
         for chapter in self._source.chapters:
             start, end = max(chapter.start - begin, Fraction(0)), chapter.end - begin
@@ -254,7 +252,7 @@ class Writer:
                         "start": round(start / _CHAPTER_TICK),
                         "end": round(end / _CHAPTER_TICK),
                         "time_base": _CHAPTER_TICK,
-                        "metadata": {**untitled, **chapter.metadata},
+                        "metadata": dict(chapter.metadata),
                     }
                 )
         return chapters

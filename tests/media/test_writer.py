@@ -405,8 +405,8 @@ def test_chapters_of_any_kind_arrive(tmp_path: Path, name: str, target: str) -> 
 def test_chapters_without_names_arrive_in_mp4(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "in.mkv", chapters=((0, 0.5, "A"), (0.5, 0.9, "B")))
     source = probe(path)
-    unnamed = tuple(replace(chapter, metadata={}) for chapter in source.chapters)
-    source = replace(source, chapters=unnamed)
+    named, unnamed = source.chapters
+    source = replace(source, chapters=(named, replace(unnamed, metadata={})))
     encoding = encoding_for(source, tmp_path / "out.mp4")
     with Writer(tmp_path / "out.mp4", source, source.video, encoding, overwrite=False) as writer:
         for frame in read_frames(source):
@@ -452,6 +452,20 @@ def test_a_clock_that_starts_again_does_not_squash_the_sound(tmp_path: Path) -> 
     copy_film(make_clip(tmp_path / "good.ts", frames=100), tmp_path / "good.mkv", end=Fraction(4))
     assert sound(tmp_path / "out.mkv") == sound(tmp_path / "good.mkv")
     assert 40 < len(sound(tmp_path / "part.mkv")[0][1]) < 50
+
+
+@pytest.mark.parametrize(("name", "codec"), [("in.ts", "libx264"), ("in.vob", "mpeg2video")])
+def test_of_joined_parts_the_first_is_cut(tmp_path: Path, name: str, codec: str) -> None:
+    """Every time is there twice; pictures and sound must come from the same part."""
+    part = make_clip(tmp_path / f"part.{name}", codec=codec, frames=500, audio=(Sound("mp2"),))
+    other = make_clip(
+        tmp_path / f"other.{name}", codec=codec, frames=500, audio=(Sound("mp2", frequency=990),)
+    )
+    (tmp_path / name).write_bytes(part.read_bytes() + other.read_bytes() * 2)
+    for path, target in ((part, "part.mkv"), (tmp_path / name, "out.mkv")):
+        copy_film(path, tmp_path / target, start=Fraction(19), end=Fraction(20))
+    assert sound(tmp_path / "out.mkv") == sound(tmp_path / "part.mkv")
+    assert_same_film(tmp_path / "part.mkv", tmp_path / "out.mkv")
 
 
 def test_texts_out_of_order_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
