@@ -304,7 +304,7 @@ def _report(result: RunResult) -> str:
     return (
         f"{result.output}: {result.frames} frames in {result.seconds:.1f} s "
         f"({result.frames_per_second:.1f} fps), {result.bytes / 1e6:.1f} MB, verified\n"
-        f"time inside: {busy}\n{result.advice}"
+        f"time inside, threads added up: {busy}\n{result.advice}"
     )
 
 

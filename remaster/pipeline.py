@@ -22,6 +22,7 @@ from remaster.errors import SourceError
 from remaster.frames import Frame, FrameBatch
 from remaster.media.reader import DamageReport, read_frames
 from remaster.media.writer import Writer
+from remaster.models.interpolation import Interpolation
 from remaster.options import RunOptions
 from remaster.plan import Plan, make_plan
 from remaster.transfer import background, download, parallel_map, upload
@@ -266,6 +267,8 @@ def _advice(busy: dict[str, float], seconds: float, plan: Plan) -> str:
         "encode": busy["encode"] / seconds,
     }
     slowest = max(shares, key=lambda stage: shares[stage])
+    if slowest == "network" and isinstance(plan.model, Interpolation):
+        return "bound by resampling"
     if slowest == "encode":
         return "bound by the encoder: a faster --encoder-preset or a hardware --codec would help"
     if slowest == "network" and plan.device.type == "cpu":

@@ -105,7 +105,8 @@ def output_size(video: VideoInfo, options: RunOptions) -> tuple[int, int]:
     if options.height is not None:
         width, height = round(video.width * options.height / video.height / 2) * 2, options.height
     else:
-        width, height = (n * (options.scale or 2) for n in (video.width, video.height))
+        scale = options.scale or (1 if options.model == "identity" else 2)
+        width, height = (n * scale for n in (video.width, video.height))
     if max(width, height) > LARGEST_SIDE:
         raise OptionsError(
             f"{video.width}x{video.height} would become {width}x{height}; a side may have "
@@ -122,6 +123,8 @@ def choose_model(name: str, ratio: float) -> tuple[str, Network]:
     """
     if name == "identity":
         return name, Interpolation(1, "catmull-rom")
+    if name == RESAMPLER and ratio != round(ratio):
+        return name, Interpolation(1, "catmull-rom")  # the resampling to size is all there is to do
     if name in INTERPOLATIONS:
         scale = max(math.ceil(ratio), 1)
         return f"{name} x{scale}", Interpolation(scale, INTERPOLATIONS[name])
@@ -171,10 +174,11 @@ def _on_ticks(seconds: Fraction | None, time_base: Fraction) -> Fraction | None:
 
 def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tuple[str, ...]:
     notes = []
-    if source.guessed:
+    silent = [field for field in ("matrix", "range") if field in source.guessed]
+    if silent:
         color = source.video.color
         notes.append(
-            f"the file does not say its {', '.join(source.guessed)}; assumed from its size and "
+            f"the file does not say its colour {' and '.join(silent)}; assumed from its size and "
             f"rate: {color.matrix}, {color.range} range"
         )
     if source.video.color.matrix != target.color.matrix:
@@ -182,6 +186,8 @@ def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tupl
     lost = losses(source.pixel_format)
     if lost:
         notes.append(f"{source.pixel_format} is read without {' and '.join(lost)}")
+    if target.width * target.height < source.video.width * source.video.height:
+        notes.append(f"{target.width}x{target.height} is smaller than the source")
     reached = (source.video.width * model.scale, source.video.height * model.scale)
     wanted = (target.width, target.height)
     if any(not 0 <= want - have <= 1 for want, have in zip(wanted, reached)):

@@ -19,6 +19,7 @@ from remaster.media.probe import probe
 from remaster.media.reader import read_frames
 from remaster.pipeline import Progress, RunOptions, run
 from remaster.plan import choose_model
+from remaster.resampling import resize
 from tests.clips import Sound, make_clip
 
 FAST = RunOptions(encoder_preset="ultrafast")
@@ -240,7 +241,7 @@ def test_batches_do_not_change_the_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "yuv444p10le"])
 def test_the_identity_changes_no_bit(tmp_path: Path, pix_fmt: str) -> None:
     source = make_clip(tmp_path / "in.mkv", frames=4, codec="ffv1", pix_fmt=pix_fmt)
-    run(source, tmp_path / "out.mkv", RunOptions(scale=1, model="identity", codec="ffv1"))
+    run(source, tmp_path / "out.mkv", RunOptions(model="identity", codec="ffv1"))
     for a, b in zip(frames_of(source), frames_of(tmp_path / "out.mkv")):
         assert all(torch.equal(x, y) for x, y in zip(a.planes, b.planes))
 
@@ -294,3 +295,10 @@ def test_what_cannot_be_kept_is_said_before_work(tmp_path: Path) -> None:
     options = RunOptions(pix_fmt="yuv420p")
     run(source, tmp_path / "out.mp4", options, planned=lambda plan: notes.extend(plan.notes))
     assert any("alpha" in note for note in notes)
+
+
+def test_lanczos_to_any_size_is_one_pass(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", size=(64, 48), frames=1, codec="ffv1")
+    run(source, tmp_path / "out.mkv", RunOptions(model="lanczos", height=120, codec="ffv1"))
+    before, after = (frames_of(p)[0].planes[0].float() for p in (source, tmp_path / "out.mkv"))
+    assert (resize(before, (120, 160), "lanczos").round() - after).abs().max() <= 1
