@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import remaster.pipeline as pipeline
-from remaster.color import decode_planes
+from remaster.color import decode_planes, encode_planes
 from remaster.errors import OptionsError, OutputError, RemasterError, SourceError
-from remaster.frames import Color, Frame, FrameBatch
+from remaster.frames import Color, Frame, FrameBatch, PixelLayout
 from remaster.media.probe import probe
 from remaster.media.reader import read_frames
 from remaster.pipeline import Progress, RunOptions, run
@@ -302,3 +302,44 @@ def test_lanczos_to_any_size_is_one_pass(tmp_path: Path) -> None:
     run(source, tmp_path / "out.mkv", RunOptions(model="lanczos", height=120, codec="ffv1"))
     before, after = (frames_of(p)[0].planes[0].float() for p in (source, tmp_path / "out.mkv"))
     assert (resize(before, (120, 160), "lanczos").round() - after).abs().max() <= 1
+
+
+BARS = [(i >> 2 & 1, i >> 1 & 1, i & 1) for i in range(8)]
+BAR_COLORS = {
+    "tagged 601": Color("smpte170m", "limited", "smpte170m", "smpte170m"),
+    "tagged 709": Color("bt709", "limited", "bt709", "bt709"),
+    "full 601": Color("bt470bg", "full", "bt470bg", "smpte170m"),
+    "full 709": Color("bt709", "full", "bt709", "bt709"),
+    "untagged": None,
+}
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
+@pytest.mark.parametrize("name", BAR_COLORS)
+@pytest.mark.parametrize("options", [{"model": "identity"}, {"model": "lanczos", "scale": 9}])
+def test_color_bars_come_back_by_the_tags(
+    tmp_path: Path, options: dict[str, object], name: str, pix_fmt: str
+) -> None:
+    """Nine times as large is HD, so BT.601 becomes BT.709 on the way."""
+    color = BAR_COLORS[name]
+    written_as = color or Color("bt470bg", "limited", "bt470bg", "smpte170m")
+    rgb = torch.tensor(BARS).float().mul(0.75).T[None, :, None, :].repeat_interleave(16, 3)
+
+    def bars(index: int, layout: PixelLayout, size: tuple[int, int]) -> list[np.ndarray]:
+        planes = encode_planes(rgb.expand(1, 3, 96, 128), layout, written_as, "rgb")
+        return [plane[0].numpy().astype(np.uint16) for plane in planes]
+
+    source = make_clip(
+        tmp_path / "in.mkv", size=(128, 96), frames=2, codec="ffv1", pix_fmt=pix_fmt, color=color,
+        picture=bars,
+    )  # fmt: skip
+    run(source, tmp_path / "out.mp4", RunOptions(crf=4, encoder_preset="ultrafast", **options))  # type: ignore[arg-type]
+    out = rgb_frames(tmp_path / "out.mp4")[-1]
+    matrix = probe(tmp_path / "out.mp4").video.color.matrix
+    assert matrix == ("bt709" if "scale" in options else written_as.matrix)
+    side = out.shape[2] // 8
+    middles = [out[:, 8:-8, i * side + side // 4 : (i + 1) * side - side // 4] for i in range(8)]
+    found = torch.stack([middle.mean((1, 2)) for middle in middles])
+    error = (found - torch.tensor(BARS) * 0.75).abs()
+    assert error.mean() * 255 <= 2
+    assert error.max() * 255 <= 4
