@@ -47,7 +47,7 @@ def _cubic(b: float, c: float) -> Callable[[float], float]:
 
 
 def _lanczos3(x: float) -> float:
-    if x == 0:
+    if abs(x) < 1e-9:  # where the quotient below would lose its digits, or divide by zero
         return 1.0
     if abs(x) >= 3:
         return 0.0

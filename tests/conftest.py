@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+settings.register_profile("same", derandomize=True)
+settings.register_profile("many", max_examples=1000)
+if os.environ.get("CI"):
+    settings.load_profile("same")  # new counterexamples are for people to find, not for a build
 
 
 @pytest.fixture(autouse=True)
