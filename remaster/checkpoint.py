@@ -18,7 +18,7 @@ from typing import Any
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from remaster.errors import CheckpointError
 from remaster.models import MODELS, Network
@@ -145,9 +145,3 @@ def load_state(path: Path) -> dict[str, Any]:
         ) from error
     assert isinstance(state, dict)
     return state
-
-
-def average(own: dict[str, Tensor], new: dict[str, Tensor], decay: float) -> None:
-    """own = decay * own + (1 - decay) * new, in place: the moving average of weights."""
-    for name, tensor in own.items():
-        tensor.lerp_(new[name].to(tensor), 1 - decay)

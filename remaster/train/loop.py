@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from remaster.checkpoint import Card, average, load_state, save_model, save_state
+from remaster.checkpoint import Card, load_state, save_model, save_state
 from remaster.color import subsample_chroma
 from remaster.engines.host import keep_freed_memory
 from remaster.errors import CheckpointError, DataError
@@ -115,6 +115,12 @@ def pixel_step(
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     return {name: float(term.detach()) for name, term in terms.items()}
+
+
+def average(own: dict[str, Tensor], new: dict[str, Tensor], decay: float) -> None:
+    """own = decay * own + (1 - decay) * new, in place: the moving average of weights."""
+    for name, tensor in own.items():
+        tensor.lerp_(new[name].to(tensor), 1 - decay)
 
 
 class Training:
