@@ -251,6 +251,11 @@ def _warnings(upscaler: Upscaler, damage: DamageReport) -> Iterator[str]:
     ):
         if count:
             yield f"{count} {what}"
+    if damage.resized_frames:
+        yield (
+            f"{damage.resized_frames} pictures of the source have another size or format "
+            f"(the first: {damage.first_resized}) and were brought to that of its first picture"
+        )
     if damage.missing_seconds:
         yield (
             f"the source breaks off {damage.missing_seconds:.1f} s before the end it states; "

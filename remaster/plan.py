@@ -183,6 +183,12 @@ def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tupl
         )
     if source.video.color.matrix != target.color.matrix:
         notes.append(f"colour: {source.video.color.matrix} becomes {target.color.matrix}")
+    joints = [f"{float(joint - source.origin):.1f} s" for joint in source.timeline.joints]
+    if joints:
+        notes.append(
+            f"the file's clock starts again at {', '.join(joints[:5])}"
+            f"{' ...' if len(joints) > 5 else ''}: the parts follow one another on one clock"
+        )
     lost = losses(source.pixel_format)
     if lost:
         notes.append(f"{source.pixel_format} is read without {' and '.join(lost)}")

@@ -127,8 +127,10 @@ class PacketCopier:
     def _demuxed(self) -> Iterator[Packet[Stream]]:
         """Packets as the source holds them, up to where it can be read."""
         with suppress(av.FFmpegError):  # the reader reports a source that breaks off
+            place = self._source.timeline.placer()
             for packet in self._input.demux([track.source for track in self._tracks.values()]):
                 if packet.size:
+                    place(packet)
                     yield packet
 
     def _seek(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from remaster.errors import SourceError
 from remaster.frames import VideoInfo
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
 from remaster.media.opening import open_source
+from remaster.media.timeline import Timeline, read_timeline
 
 __all__ = ["Chapter", "Source", "StreamInfo", "open_source", "pixel_aspect_ratio", "probe"]
 
@@ -99,6 +100,9 @@ class Source:
     guessed: tuple[str, ...]
     """Fields of the colour that the file does not state."""
 
+    timeline: Timeline = field(default_factory=Timeline)
+    """Puts packets whose clock jumps on one clock; every reader of packets asks it."""
+
     @property
     def may_restart(self) -> bool:
         """Whether parts joined byte by byte make a file of this format, with a clock each."""
@@ -121,6 +125,11 @@ def probe(path: str | Path) -> Source:
         metadata = dict(container.metadata)
         format_name = container.format.name
         frame = _first_frame(container, stream, path)
+        timeline = Timeline()
+        if container.format.name in _FREE_RUNNING_CLOCKS:
+            timeline = _whole_timeline(path, stream.index)
+        if timeline.joints and timeline.film_end is not None:
+            duration = float(timeline.film_end - origin)
         video, guessed = _describe_video(stream, frame, duration)
         return Source(
             path=path,
@@ -132,11 +141,17 @@ def probe(path: str | Path) -> Source:
             chapters=chapters,
             metadata=metadata,
             duration_seconds=duration,
-            video_end_seconds=_stated_end(stream, origin),
+            video_end_seconds=None if timeline.joints else _stated_end(stream, origin),
             origin=origin,
             rotation=frame.rotation,
             guessed=guessed,
+            timeline=timeline,
         )
+
+
+def _whole_timeline(path: Path, film: int) -> Timeline:
+    with open_source(path) as container:
+        return read_timeline(container, film)
 
 
 def pixel_aspect_ratio(stream: VideoStream) -> Fraction:

@@ -16,7 +16,7 @@ import torch
 from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
-from remaster.errors import OptionsError, OutputError, SourceError, VerificationError
+from remaster.errors import OptionsError, OutputError, VerificationError
 from remaster.frames import Color, Frame
 from remaster.media import streams as streams_module
 from remaster.media import writer as writer_module
@@ -433,25 +433,6 @@ def test_a_part_whose_sound_begins_before_it(tmp_path: Path) -> None:
     """Matroska has no words for the time of such a packet."""
     path = make_clip(tmp_path / "in.mkv", frames=50, audio=(Sound("alac"),))
     assert copy_film(path, tmp_path / "out.mkv", start=Fraction(1, 2)).frames == 37
-
-
-def test_a_clock_that_starts_again_does_not_squash_the_sound(tmp_path: Path) -> None:
-    """The film goes on, and of the sound comes a second helping."""
-    path = make_clip(tmp_path / "in.ts", frames=100)
-    data = path.read_bytes()
-    parts = [data[at : at + 188] for at in range(0, len(data), 188)]
-    sound_pid = 0x101
-    path.write_bytes(
-        data + b"".join(part for part in parts if (part[1] & 31) << 8 | part[2] == sound_pid)
-    )
-    assert len(list(read_frames(probe(path)))) == 100
-    with pytest.raises(SourceError, match=r"audio stream 1 .* starts again"):
-        copy_film(path, tmp_path / "out.mkv")
-    copy_film(path, tmp_path / "out.mkv", end=Fraction(4))
-    copy_film(path, tmp_path / "part.mkv", start=Fraction(1), end=Fraction(2))
-    copy_film(make_clip(tmp_path / "good.ts", frames=100), tmp_path / "good.mkv", end=Fraction(4))
-    assert sound(tmp_path / "out.mkv") == sound(tmp_path / "good.mkv")
-    assert 40 < len(sound(tmp_path / "part.mkv")[0][1]) < 50
 
 
 @pytest.mark.parametrize(("name", "codec"), [("in.ts", "libx264"), ("in.vob", "mpeg2video")])
