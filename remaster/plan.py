@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,9 @@ from remaster.upscale import RESAMPLER, default_dtype
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 INTERPOLATIONS = {"lanczos": "lanczos", "bicubic": "catmull-rom"}
 """Names of `--model` that need no weights; `identity` is another."""
+
+_CHROMA = {"gray": "4:0:0", "420": "4:2:0", "422": "4:2:2", "444": "4:4:4", "rgb": "4:4:4"}
+_H264 = ("libx264", "h264_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox")
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,11 @@ def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
     device = _device(options.device)
     dtype = DTYPES.get(options.precision) or default_dtype(device, model)
     start, end = (_on_ticks(t, video.time_base) for t in (options.start, options.stop))
-    notes = (*_notes(source, target, name, model), *plan_streams(source, container).warnings)
+    notes = (
+        *_notes(source, target, name, model),
+        *_encoding_notes(video.layout, encoding, asked=options.pix_fmt is not None),
+        *plan_streams(source, container).warnings,
+    )
     return Plan(source, target, encoding, name, model, device, dtype, start, end, notes)
 
 
@@ -170,6 +178,22 @@ def _device(name: str) -> torch.device:
 def _on_ticks(seconds: Fraction | None, time_base: Fraction) -> Fraction | None:
     """The first tick at or after a time: pictures and sound are moved by the same amount."""
     return None if seconds is None else math.ceil(seconds / time_base) * time_base
+
+
+def _encoding_notes(layout: PixelLayout, encoding: Encoding, *, asked: bool) -> Iterator[str]:
+    """What the encoder's pictures lose against the source's, and where they may not play."""
+    kept = layout_of(encoding.pixel_format)
+    before, after = _CHROMA[layout.subsampling], _CHROMA[kept.subsampling]
+    lost = [f"chroma in {before} becomes {after}"] if after < before else []
+    if kept.bit_depth < layout.bit_depth:
+        lost.append(f"{layout.bit_depth} bits become {kept.bit_depth}")
+    if lost and not asked:
+        yield f"{' and '.join(lost)}: {encoding.codec} takes nothing nearer here"
+    if encoding.codec in _H264 and (kept.bit_depth > 8 or kept.subsampling != "420"):
+        yield (
+            f"many players cannot show H.264 in {encoding.pixel_format}: "
+            "--codec libx265, or --pix-fmt yuv420p, plays on more of them"
+        )
 
 
 def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tuple[str, ...]:
