@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.stream import DataStream, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -18,6 +20,7 @@ from remaster import color
 from remaster.errors import SourceError
 from remaster.frames import VideoInfo
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
+from remaster.media.hdr import read_light, side_data, unkept_side_data
 from remaster.media.opening import open_source
 
 __all__ = ["Chapter", "Source", "StreamInfo", "open_source", "pixel_aspect_ratio", "probe"]
@@ -53,7 +56,7 @@ class StreamInfo:
 
     @property
     def title(self) -> str | None:
-        return self.metadata.get("title")
+        return self.metadata.get("title") or self.metadata.get("name")
 
     def __str__(self) -> str:
         words = [f"{self.kind} stream {self.index}", f"({self.codec or 'unknown codec'}"]
@@ -99,6 +102,12 @@ class Source:
     guessed: tuple[str, ...]
     """Fields of the colour that the file does not state."""
 
+    is_mirrored: bool = False
+    """Whether a player also mirrors the picture."""
+
+    lost_with_pictures: tuple[str, ...] = ()
+    """In words, what the first picture carries that is not written again."""
+
     @property
     def may_restart(self) -> bool:
         """Whether parts joined byte by byte make a file of this format, with a clock each."""
@@ -118,7 +127,7 @@ def probe(path: str | Path) -> Source:
         origin = start if container.format.name in _FREE_RUNNING_CLOCKS else Fraction(0)
         chapters = _read_chapters(container, origin)
         duration = None if container.duration is None else container.duration / av.time_base
-        metadata = dict(container.metadata)
+        metadata = _file_tags(container, stream)
         format_name = container.format.name
         frame = _first_frame(container, stream, path)
         video, guessed = _describe_video(stream, frame, duration)
@@ -136,6 +145,8 @@ def probe(path: str | Path) -> Source:
             origin=origin,
             rotation=frame.rotation,
             guessed=guessed,
+            is_mirrored=_is_mirrored(frame),
+            lost_with_pictures=unkept_side_data(frame),
         )
 
 
@@ -172,6 +183,13 @@ def _describe_stream(stream: Stream) -> StreamInfo:
         is_cover=stream.type == "video" and _is_cover(stream),
         has_header=context is not None and bool(context.extradata),
     )
+
+
+def _file_tags(container: InputContainer, film: VideoStream) -> dict[str, str]:
+    """The file's tags; MOV says the timecode of its film with the film."""
+    tags = dict(container.metadata)
+    timecode = film.metadata.get("timecode")
+    return tags if timecode is None else {"timecode": timecode, **tags}
 
 
 def _stated_end(stream: VideoStream, origin: Fraction) -> Fraction | None:
@@ -212,6 +230,15 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
     raise SourceError(f"The video of {path} cannot be decoded ({reason}): the file is damaged.")
 
 
+def _is_mirrored(frame: VideoFrame) -> bool:
+    """Whether the display matrix turns the picture over, beside turning it round."""
+    for data in side_data(frame):
+        if data.type == Type.DISPLAYMATRIX:
+            a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+            return a * d < b * c
+    return False
+
+
 def _describe_video(
     stream: VideoStream, frame: VideoFrame, duration_seconds: float | None
 ) -> tuple[VideoInfo, tuple[str, ...]]:
@@ -246,5 +273,6 @@ def _describe_video(
         layout=layout,
         color=described,
         frame_count=count,
+        light=read_light(frame),
     )
     return info, guessed
