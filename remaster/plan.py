@@ -15,6 +15,7 @@ from remaster.errors import OptionsError
 from remaster.frames import PixelLayout, VideoInfo
 from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.formats import layout_of, losses
+from remaster.media.hdr import says_light
 from remaster.media.probe import Source, probe
 from remaster.media.streams import plan_streams
 from remaster.media.writer import check_output
@@ -79,7 +80,10 @@ def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
     device = _device(options.device)
     dtype = DTYPES.get(options.precision) or default_dtype(device, model)
     start, end = (_on_ticks(t, video.time_base) for t in (options.start, options.stop))
-    notes = (*_notes(source, target, name, model), *plan_streams(source, container).warnings)
+    notes = (
+        *_notes(source, target, name, model, encoding.codec),
+        *plan_streams(source, container).warnings,
+    )
     return Plan(source, target, encoding, name, model, device, dtype, start, end, notes)
 
 
@@ -172,7 +176,9 @@ def _on_ticks(seconds: Fraction | None, time_base: Fraction) -> Fraction | None:
     return None if seconds is None else math.ceil(seconds / time_base) * time_base
 
 
-def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tuple[str, ...]:
+def _notes(
+    source: Source, target: VideoInfo, name: str, model: Network, codec: str
+) -> tuple[str, ...]:
     notes = []
     silent = [field for field in ("matrix", "range") if field in source.guessed]
     if silent:
@@ -183,6 +189,8 @@ def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tupl
         )
     if source.video.color.matrix != target.color.matrix:
         notes.append(f"colour: {source.video.color.matrix} becomes {target.color.matrix}")
+    if target.light is not None and not says_light(codec):
+        notes.append(f"{codec} cannot be told the HDR10 metadata of the film: it is left out")
     lost = losses(source.pixel_format)
     if lost:
         notes.append(f"{source.pixel_format} is read without {' and '.join(lost)}")

@@ -47,7 +47,7 @@ class FilmEncoder:
         encoding: Encoding,
         *,
         rotation: int = 0,
-        is_mirrored: bool = False,
+        mirror: tuple[int, int, int, int] | None = None,
         tags: Mapping[str, str] | None = None,
         disposition: int = 0,
     ) -> None:
@@ -67,8 +67,11 @@ class FilmEncoder:
         if needs_pixel_aspect(video, container.format.name):
             stream.metadata.update(matroska.ANNOUNCEMENT)
         stream.disposition = Disposition(disposition)
-        if rotation or is_mirrored:
-            stream.set_display_rotation(rotation, hflip=is_mirrored)
+        if mirror is not None:
+            a, b, c, d = mirror
+            stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
+        elif rotation:
+            stream.set_display_rotation(rotation)
 
     def encode(self, frame: Frame | None) -> list[Packet[VideoStream]]:
         """Packets that are ready after one more frame, or after the last with None."""

@@ -102,8 +102,8 @@ class Source:
     guessed: tuple[str, ...]
     """Fields of the colour that the file does not state."""
 
-    is_mirrored: bool = False
-    """Whether a player also mirrors the picture."""
+    mirror: tuple[int, int, int, int] | None = None
+    """The display matrix (a, b, c, d) of a film that players also turn over; mostly None."""
 
     lost_with_pictures: tuple[str, ...] = ()
     """In words, what the first picture carries that is not written again."""
@@ -145,7 +145,7 @@ def probe(path: str | Path) -> Source:
             origin=origin,
             rotation=frame.rotation,
             guessed=guessed,
-            is_mirrored=_is_mirrored(frame),
+            mirror=_mirror(frame),
             lost_with_pictures=unkept_side_data(frame),
         )
 
@@ -230,13 +230,13 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
     raise SourceError(f"The video of {path} cannot be decoded ({reason}): the file is damaged.")
 
 
-def _is_mirrored(frame: VideoFrame) -> bool:
-    """Whether the display matrix turns the picture over, beside turning it round."""
+def _mirror(frame: VideoFrame) -> tuple[int, int, int, int] | None:
+    """The display matrix, where it turns the picture over beside turning it round."""
     for data in side_data(frame):
         if data.type == Type.DISPLAYMATRIX:
             a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
-            return a * d < b * c
-    return False
+            return (a, b, c, d) if a * d < b * c else None
+    return None
 
 
 def _describe_video(

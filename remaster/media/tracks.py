@@ -17,6 +17,9 @@ from remaster.media.texts import Overlay, marked_text, written_text
 __all__ = ["Track"]
 
 _ASSUMED_LENGTH = Fraction(1, 50)
+_LONGEST_SECONDS = 24 * 3600
+"""More is said where nothing is known: subtitles of 2^32 milliseconds."""
+
 _NOTICED_SECONDS = Fraction(1, 20)
 """Later than this, a sound or a text is out of step with the pictures."""
 
@@ -108,6 +111,8 @@ class Track:
 
     def _converted(self, data: bytes, time: Fraction, length: Fraction) -> Iterator[Packet[Stream]]:
         text = marked_text(data, self.info.codec)
+        if not text.strip():
+            return
         if self._may_overlap:
             yield from self._written(text, time, length)
             return
@@ -140,6 +145,8 @@ class Track:
         """Seconds that a packet lasts; a sound's from the one before where the source is silent."""
         base = _time_base(self.source)
         length = (packet.duration or 0) * base
+        if length > _LONGEST_SECONDS:
+            length = Fraction(0)
         if self._grid is not None and (not length or abs(length - self._grid) <= base):
             length = self._grid
         if not length and self.info.kind == "audio":

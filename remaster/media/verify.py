@@ -51,7 +51,7 @@ class Expectation:
     """Of every frame, in `video.time_base`, in order."""
 
     rotation: int
-    is_mirrored: bool
+    mirror: tuple[int, int, int, int] | None
     film: StreamInfo
     """The source's, whose language, title and flags are kept."""
 
@@ -122,7 +122,7 @@ def _check_picture(found: Source, expected: Expectation) -> None:
     _check(video.layout, wanted.layout, "depth or chroma sampling")
     _check(video.sample_aspect_ratio, wanted.sample_aspect_ratio, "pixel aspect ratio")
     _check(found.rotation % 360, expected.rotation % 360, "rotation")
-    _check(found.is_mirrored, expected.is_mirrored, "mirroring")
+    _check(found.mirror, expected.mirror, "mirroring")
     _check(found.guessed, (), "colour tags that are missing")
     for name in ("matrix", "range", "primaries", "transfer"):
         _check(getattr(video.color, name), getattr(wanted.color, name), f"colour {name}")

@@ -179,7 +179,7 @@ class Writer:
             codec=self._encoding.codec,
             pts=self._film.pts,
             rotation=self._source.rotation,
-            is_mirrored=self._source.is_mirrored,
+            mirror=self._source.mirror,
             film=film,
             tags=self._tags(),
             tallies=self._copier.tallies,
@@ -226,7 +226,7 @@ class Writer:
                     self._video,
                     self._encoding,
                     rotation=self._source.rotation,
-                    is_mirrored=self._source.is_mirrored,
+                    mirror=self._source.mirror,
                     tags=held_track_tags(self._format, info.metadata, is_film=True),
                     disposition=held_dispositions(self._format, info.disposition),
                 )

@@ -627,7 +627,7 @@ OPENING = chapter(0, Fraction(4, 5), "Opening")
     ("name", "value", "words"),
     [
         ("rotation", 90, "rotation"),
-        ("is_mirrored", True, "mirroring"),
+        ("mirror", (-65536, 0, 0, 65536), "mirroring"),
         ("codec", "libx265", "codec of the film"),
         ("tags", {"title": "Episode 2"}, "tag 'title' of the file"),
         ("chapters", [OPENING, chapter(Fraction(4, 5), 2, "Other")], "names of chapters"),
