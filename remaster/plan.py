@@ -16,6 +16,7 @@ from remaster.errors import OptionsError
 from remaster.frames import PixelLayout, VideoInfo
 from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.formats import layout_of, losses
+from remaster.media.hdr import says_light
 from remaster.media.probe import Source, probe
 from remaster.media.streams import plan_streams
 from remaster.media.writer import check_output
@@ -84,7 +85,7 @@ def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
     dtype = DTYPES.get(options.precision) or default_dtype(device, model)
     start, end = (_on_ticks(t, video.time_base) for t in (options.start, options.stop))
     notes = (
-        *_notes(source, target, name, model),
+        *_notes(source, target, name, model, encoding.codec),
         *_encoding_notes(video.layout, encoding, asked=options.pix_fmt is not None),
         *plan_streams(source, container).warnings,
     )
@@ -196,7 +197,9 @@ def _encoding_notes(layout: PixelLayout, encoding: Encoding, *, asked: bool) -> 
         )
 
 
-def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tuple[str, ...]:
+def _notes(
+    source: Source, target: VideoInfo, name: str, model: Network, codec: str
+) -> tuple[str, ...]:
     notes = []
     silent = [field for field in ("matrix", "range") if field in source.guessed]
     if silent:
@@ -213,6 +216,8 @@ def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tupl
             f"the file's clock starts again at {', '.join(joints[:5])}"
             f"{' ...' if len(joints) > 5 else ''}: the parts follow one another on one clock"
         )
+    if target.light is not None and not says_light(codec):
+        notes.append(f"{codec} cannot be told the HDR10 metadata of the film: it is left out")
     lost = losses(source.pixel_format)
     if lost:
         notes.append(f"{source.pixel_format} is read without {' and '.join(lost)}")

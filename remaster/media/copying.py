@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
+from itertools import chain
 from typing import Self
 
 import av
@@ -12,10 +13,18 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Stream
 
+from remaster.media.holding import track_tags
 from remaster.media.opening import open_source
-from remaster.media.packets import RESTART_SECONDS, Span, Tally, clock_starts_again, digest
+from remaster.media.packets import (
+    RESTART_SECONDS,
+    Attachment,
+    Span,
+    Tally,
+    clock_starts_again,
+    digest,
+)
 from remaster.media.probe import Source, StreamInfo
-from remaster.media.streams import PlannedStream, kept_tags, new_stream
+from remaster.media.streams import PlannedStream, new_stream
 from remaster.media.tracks import Track
 
 __all__ = ["PacketCopier"]
@@ -39,8 +48,8 @@ class PacketCopier:
         self._tracks: dict[int, Track] = {}
         self._resources = ExitStack()
         self._pending: tuple[Fraction, Packet[Stream]] | None = None
-        self.attachments: list[str] = []
-        """Digests of the fonts and pictures which the header carries."""
+        self.attachments: list[Attachment] = []
+        """The fonts and pictures which the header carries."""
 
     def __enter__(self) -> Self:
         self._input = self._resources.enter_context(open_source(self._source.path))
@@ -72,12 +81,14 @@ class PacketCopier:
         elif planned.action != "drop":
             strict = output.format.name not in _EQUAL_TIMES_ALLOWED
             stream = new_stream(planned, source, output)
-            self._tracks[source.index] = Track(planned, source, stream, strict)
+            self._tracks[source.index] = Track(
+                planned, source, stream, container=output.format.name, strict=strict
+            )
 
     def start(self, output: OutputContainer) -> None:
         """Begin reading; the output's header is written, so that its time bases stand."""
         self._output = output
-        self._packets = self._read()
+        self._packets = chain(self._read(), self._left())
         self._pending = next(self._packets, None)
 
     def advance(self, time: Fraction | None) -> None:
@@ -91,13 +102,16 @@ class PacketCopier:
         data = _attached_file(source) if is_font else _first_payload(self._source, info.index)
         suffix = {"mjpeg": "jpg"}.get(info.codec, info.codec)
         mimetype = {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
-        attachment = output.add_attachment(
-            info.metadata.get("filename", "attachment" if is_font else f"cover.{suffix}"),
-            info.metadata.get("mimetype", "application/octet-stream" if is_font else mimetype),
-            data,
+        tags = track_tags(info.metadata)
+        found = Attachment(
+            tags.pop("filename", "attachment" if is_font else f"cover.{suffix}"),
+            tags.pop("mimetype", "application/octet-stream" if is_font else mimetype),
+            tags.get("title", ""),
+            digest(data),
         )
-        attachment.metadata.update(kept_tags(info.metadata))
-        self.attachments.append(digest(data))
+        attachment = output.add_attachment(found.name, found.mimetype, data)
+        attachment.metadata.update(tags)
+        self.attachments.append(found)
 
     def _read(self) -> Iterator[tuple[Fraction, Packet[Stream]]]:
         """(time in seconds of the output, packet ready to be muxed)."""
@@ -120,9 +134,14 @@ class PacketCopier:
                 shift = self._span.shift - self._source.origin
                 raise clock_starts_again(self._source, str(track.info), latest + shift, due + shift)
             latest = max(latest, due)
-            ready = track.take(packet, self._span)
-            if ready is not None:
+            for ready in track.take(packet, self._span):
                 yield due, ready
+
+    def _left(self) -> Iterator[tuple[Fraction, Packet[Stream]]]:
+        """What tracks hold back until they know what follows."""
+        for track in self._tracks.values():
+            for ready in track.flush():
+                yield Fraction(0), ready
 
     def _demuxed(self) -> Iterator[Packet[Stream]]:
         """Packets as the source holds them, up to where it can be read."""

@@ -11,6 +11,7 @@ import torch
 from av.codec.context import ThreadType
 from av.container import OutputContainer
 from av.packet import Packet
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
@@ -28,6 +29,7 @@ from remaster.media.formats import (
     planar_format,
     plane_order,
 )
+from remaster.media.hdr import light_options, says_light
 
 __all__ = ["FilmEncoder", "needs_pixel_aspect"]
 
@@ -45,7 +47,9 @@ class FilmEncoder:
         encoding: Encoding,
         *,
         rotation: int = 0,
+        mirror: tuple[int, int, int, int] | None = None,
         tags: Mapping[str, str] | None = None,
+        disposition: int = 0,
     ) -> None:
         """Add the film's stream to a container; its header may be written afterwards."""
         self._video = video
@@ -62,7 +66,11 @@ class FilmEncoder:
         stream.metadata.update(tags or {})
         if needs_pixel_aspect(video, container.format.name):
             stream.metadata.update(matroska.ANNOUNCEMENT)
-        if rotation:
+        stream.disposition = Disposition(disposition)
+        if mirror is not None:
+            a, b, c, d = mirror
+            stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
+        elif rotation:
             stream.set_display_rotation(rotation)
 
     def encode(self, frame: Frame | None) -> list[Packet[VideoStream]]:
@@ -90,6 +98,9 @@ class FilmEncoder:
         for name, number in _color_numbers(video.color).items():
             setattr(context, name, number)
         options = {**encoding.options, "chroma_sample_location": video.color.chroma_location}
+        if video.light is not None and says_light(encoding.codec):
+            for name, words in light_options(encoding.codec, video.light).items():
+                options[name] = ":".join(filter(None, (options.get(name), words)))
         context.options.update(options)
         if encoding.codec == "libx265" and container_format in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # what Apple's players ask for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.stream import DataStream, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -18,6 +20,7 @@ from remaster import color
 from remaster.errors import SourceError
 from remaster.frames import VideoInfo
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
+from remaster.media.hdr import read_light, side_data, unkept_side_data
 from remaster.media.opening import open_source
 from remaster.media.timeline import Timeline, read_timeline
 
@@ -54,7 +57,7 @@ class StreamInfo:
 
     @property
     def title(self) -> str | None:
-        return self.metadata.get("title")
+        return self.metadata.get("title") or self.metadata.get("name")
 
     def __str__(self) -> str:
         words = [f"{self.kind} stream {self.index}", f"({self.codec or 'unknown codec'}"]
@@ -102,6 +105,11 @@ class Source:
 
     timeline: Timeline = field(default_factory=Timeline)
     """Puts packets whose clock jumps on one clock; every reader of packets asks it."""
+    mirror: tuple[int, int, int, int] | None = None
+    """The display matrix (a, b, c, d) of a film that players also turn over; mostly None."""
+
+    lost_with_pictures: tuple[str, ...] = ()
+    """In words, what the first picture carries that is not written again."""
 
     @property
     def may_restart(self) -> bool:
@@ -122,7 +130,7 @@ def probe(path: str | Path) -> Source:
         origin = start if container.format.name in _FREE_RUNNING_CLOCKS else Fraction(0)
         chapters = _read_chapters(container, origin)
         duration = None if container.duration is None else container.duration / av.time_base
-        metadata = dict(container.metadata)
+        metadata = _file_tags(container, stream)
         format_name = container.format.name
         frame = _first_frame(container, stream, path)
         timeline = Timeline()
@@ -146,6 +154,8 @@ def probe(path: str | Path) -> Source:
             rotation=frame.rotation,
             guessed=guessed,
             timeline=timeline,
+            mirror=_mirror(frame),
+            lost_with_pictures=unkept_side_data(frame),
         )
 
 
@@ -189,6 +199,13 @@ def _describe_stream(stream: Stream) -> StreamInfo:
     )
 
 
+def _file_tags(container: InputContainer, film: VideoStream) -> dict[str, str]:
+    """The file's tags; MOV says the timecode of its film with the film."""
+    tags = dict(container.metadata)
+    timecode = film.metadata.get("timecode")
+    return tags if timecode is None else {"timecode": timecode, **tags}
+
+
 def _stated_end(stream: VideoStream, origin: Fraction) -> Fraction | None:
     """End of a stream in seconds; MP4 and AVI keep it in their index, Matroska in a tag."""
     if stream.duration is not None and stream.time_base is not None:
@@ -227,6 +244,15 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
     raise SourceError(f"The video of {path} cannot be decoded ({reason}): the file is damaged.")
 
 
+def _mirror(frame: VideoFrame) -> tuple[int, int, int, int] | None:
+    """The display matrix, where it turns the picture over beside turning it round."""
+    for data in side_data(frame):
+        if data.type == Type.DISPLAYMATRIX:
+            a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+            return (a, b, c, d) if a * d < b * c else None
+    return None
+
+
 def _describe_video(
     stream: VideoStream, frame: VideoFrame, duration_seconds: float | None
 ) -> tuple[VideoInfo, tuple[str, ...]]:
@@ -261,5 +287,6 @@ def _describe_video(
         layout=layout,
         color=described,
         frame_count=count,
+        light=read_light(frame),
     )
     return info, guessed

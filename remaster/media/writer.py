@@ -23,9 +23,10 @@ from remaster.media import matroska
 from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, container_format
 from remaster.media.film import FilmEncoder, needs_pixel_aspect
+from remaster.media.holding import held_dispositions, held_tags, held_track_tags
 from remaster.media.packets import Span
 from remaster.media.placing import flush_to_disk, keep_beside, partial_file, put_in_place
-from remaster.media.probe import Source
+from remaster.media.probe import Chapter, Source
 from remaster.media.rehearsal import rehearse
 from remaster.media.streams import StreamPlan, plan_streams
 from remaster.media.verify import Expectation, verify
@@ -37,8 +38,6 @@ __all__ = ["Writer", "Written", "check_output"]
 
 _CHAPTER_TICK = Fraction(1, 1000)
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FILM_TAGS = ("title", "language")
-_MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 _MUXER_OPTIONS = {
     "mp4": {"movflags": "+faststart+write_colr"},
     "mov": {"movflags": "+faststart+write_colr"},
@@ -169,23 +168,23 @@ class Writer:
         self._verify()
         size = self._partial.stat().st_size
         self._place()
-        warnings = (*self.plan.warnings, *self._copier.warnings)
+        warnings = (*self.plan.warnings, *self._copier.warnings, *self._untold())
         return Written(self._output, len(self._film.pts), size, warnings)
 
     def _verify(self) -> None:
-        chapters = [
-            (chapter["start"] * _CHAPTER_TICK, chapter["metadata"].get("title", ""))
-            for chapter in self._chapters()
-        ]
+        film = self._source.streams[self._source.video_index]
         expected = Expectation(
             container=self._format,
             video=self._video,
+            codec=self._encoding.codec,
             pts=self._film.pts,
             rotation=self._source.rotation,
-            language=self._source.streams[self._source.video_index].language,
+            mirror=self._source.mirror,
+            film=film,
+            tags=self._tags(),
             tallies=self._copier.tallies,
             attachments=self._copier.attachments,
-            chapters=chapters,
+            chapters=[_as_read(chapter) for chapter in self._chapters()],
         )
         try:
             verify(self._partial, expected)
@@ -227,15 +226,25 @@ class Writer:
                     self._video,
                     self._encoding,
                     rotation=self._source.rotation,
-                    tags={key: info.metadata[key] for key in _FILM_TAGS if key in info.metadata},
+                    mirror=self._source.mirror,
+                    tags=held_track_tags(self._format, info.metadata, is_film=True),
+                    disposition=held_dispositions(self._format, info.disposition),
                 )
             elif info.index in planned:
                 self._copier.add_stream(planned[info.index], self._container)
-        tags = self._source.metadata
-        self._container.metadata.update(
-            {key: value for key, value in tags.items() if key.lower() not in _MUXER_TAGS}
-        )
+        self._container.metadata.update(self._tags())
         self._container.set_chapters(self._chapters())
+
+    def _tags(self) -> dict[str, str]:
+        """Of the file; a part that begins later has no timecode, since it would be wrong."""
+        tags = held_tags(self._format, self._source.metadata, self._video.frame_rate)
+        if self._span.is_clipped:
+            return {key: value for key, value in tags.items() if key.lower() != "timecode"}
+        return tags
+
+    def _untold(self) -> Iterator[str]:
+        if self._span.is_clipped and any(k.lower() == "timecode" for k in self._source.metadata):
+            yield "The timecode is left out, since the part begins later than the source."
 
     def _chapters(self) -> list[ContainerChapter]:
         """The source's chapters that lie in the part which is written, clipped to it."""
@@ -280,6 +289,11 @@ class Writer:
                 f"{self._output} could not be written with {self._encoding.codec} as "
                 f"{self._format}: {getattr(error, 'strerror', None) or error}."
             ) from error
+
+
+def _as_read(chapter: ContainerChapter) -> Chapter:
+    begin, end = (chapter[name] * _CHAPTER_TICK for name in ("start", "end"))
+    return Chapter(begin, end, chapter["metadata"])
 
 
 def _abandon(container: OutputContainer) -> None:

@@ -24,9 +24,10 @@ from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.formats import layout_of
 from remaster.media.packets import payload
-from remaster.media.probe import Source, probe
+from remaster.media.probe import Chapter, Source, probe
 from remaster.media.reader import read_frames
-from remaster.media.streams import convert_subtitle, plan_streams
+from remaster.media.streams import plan_streams
+from remaster.media.texts import convert_subtitle
 from remaster.media.tracks import Track
 from remaster.media.writer import Writer, Written
 from tests.clips import Sound, Subtitles, cover_picture, make_clip
@@ -595,15 +596,24 @@ def test_sound_and_texts_out_of_step_are_noticed(
         copy_film(path, tmp_path / target)
 
 
+def chapter(start: Fraction | int, end: Fraction | int, title: str) -> Chapter:
+    return Chapter(Fraction(start), Fraction(end), {"title": title})
+
+
+OPENING = chapter(0, Fraction(4, 5), "Opening")
+
+
 @pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
         ("rotation", 90, "rotation"),
-        ("language", "fre", "language of the film"),
-        ("chapters", [(Fraction(0), "Opening"), (Fraction(4, 5), "Other")], "names of chapters"),
-        ("chapters", [(Fraction(0), "Opening"), (Fraction(3, 5), "Story")], "start of the chapter"),
-        ("chapters", [(Fraction(0), "Opening")], "number of chapters"),
+        ("mirror", (-65536, 0, 0, 65536), "mirroring"),
+        ("codec", "libx265", "codec of the film"),
+        ("tags", {"title": "Episode 2"}, "tag 'title' of the file"),
+        ("chapters", [OPENING, chapter(Fraction(4, 5), 2, "Other")], "names of chapters"),
+        ("chapters", [OPENING, chapter(Fraction(3, 5), 2, "Story")], "start of the chapter"),
+        ("chapters", [OPENING], "number of chapters"),
     ],
 )
 def test_what_describes_the_film_is_compared(
@@ -629,7 +639,7 @@ def test_languages_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     path = make_clip(tmp_path / "in.mkv", audio=(Sound("aac", "jpn"),))
-    monkeypatch.setattr(streams_module, "kept_tags", lambda metadata: {})
+    monkeypatch.setattr(streams_module, "held_track_tags", lambda container, metadata: {})
     with pytest.raises(VerificationError, match="language of the audio stream"):
         copy_film(path, tmp_path / target)
 
