@@ -29,7 +29,7 @@ from remaster.media.formats import (
     plane_order,
 )
 
-__all__ = ["FilmEncoder", "needs_pixel_aspect"]
+__all__ = ["FilmEncoder", "color_numbers", "describe_film", "needs_pixel_aspect", "picture_of"]
 
 _ASSUMED_RATE = Fraction(25)
 _FRAMES_NEVER_REORDERED = 2
@@ -57,13 +57,9 @@ class FilmEncoder:
 
         stream = container.add_stream(encoding.codec, rate=self._rate)
         assert isinstance(stream, VideoStream)
-        self._stream = stream
+        self.stream = stream
         self._set_up(encoding, container.format.name)
-        stream.metadata.update(tags or {})
-        if needs_pixel_aspect(video, container.format.name):
-            stream.metadata.update(matroska.ANNOUNCEMENT)
-        if rotation:
-            stream.set_display_rotation(rotation)
+        describe_film(stream, video, container.format.name, rotation=rotation, tags=tags)
 
     def encode(self, frame: Frame | None) -> list[Packet[VideoStream]]:
         """Packets that are ready after one more frame, or after the last with None."""
@@ -72,7 +68,11 @@ class FilmEncoder:
             self.pts.append(frame.pts)
             usual = round(1 / self._rate / self._video.time_base)
             self._durations[frame.pts] = frame.duration or max(1, usual)
-        packets = self._stream.encode(None if frame is None else self._picture(frame))
+        packets = self.stream.encode(
+            None
+            if frame is None
+            else picture_of(frame, self._video, self._layout, self._durations[frame.pts])
+        )
         for packet in packets:
             if packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
@@ -81,29 +81,46 @@ class FilmEncoder:
         return packets
 
     def _set_up(self, encoding: Encoding, container_format: str) -> None:
-        video, context = self._video, self._stream.codec_context
+        video, context = self._video, self.stream.codec_context
         context.width, context.height = video.width, video.height
         context.pix_fmt = encoding.pixel_format
         context.time_base = video.time_base
         context.sample_aspect_ratio = video.sample_aspect_ratio
         context.thread_type = ThreadType.AUTO
-        for name, number in _color_numbers(video.color).items():
+        for name, number in color_numbers(video.color).items():
             setattr(context, name, number)
         options = {**encoding.options, "chroma_sample_location": video.color.chroma_location}
         context.options.update(options)
         if encoding.codec == "libx265" and container_format in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # what Apple's players ask for
 
-    def _picture(self, frame: Frame) -> VideoFrame:
-        video = self._video
-        picture = VideoFrame(video.width, video.height, planar_format(self._layout))
-        for plane, index in zip(frame.planes, plane_order(self._layout), strict=True):
-            _fill(picture.planes[index], plane, self._layout)
-        for name, number in _color_numbers(video.color).items():
-            setattr(picture, name, number)
-        picture.pts, picture.time_base = frame.pts, video.time_base
-        picture.duration = self._durations[frame.pts]
-        return picture
+
+def describe_film(
+    stream: VideoStream,
+    video: VideoInfo,
+    container_format: str,
+    *,
+    rotation: int = 0,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write what the container says of a film, beside its encoder's parameters."""
+    stream.metadata.update(tags or {})
+    if needs_pixel_aspect(video, container_format):
+        stream.metadata.update(matroska.ANNOUNCEMENT)
+    if rotation:
+        stream.set_display_rotation(rotation)
+
+
+def picture_of(frame: Frame, video: VideoInfo, layout: PixelLayout, duration: int) -> VideoFrame:
+    """A frame as FFmpeg's encoders take it, with planes of `layout`, and tagged."""
+    picture = VideoFrame(video.width, video.height, planar_format(layout))
+    for plane, index in zip(frame.planes, plane_order(layout), strict=True):
+        _fill(picture.planes[index], plane, layout)
+    for name, number in color_numbers(video.color).items():
+        setattr(picture, name, number)
+    picture.pts, picture.time_base = frame.pts, video.time_base
+    picture.duration = duration
+    return picture
 
 
 def needs_pixel_aspect(video: VideoInfo, container_format: str) -> bool:
@@ -111,7 +128,7 @@ def needs_pixel_aspect(video: VideoInfo, container_format: str) -> bool:
     return container_format in ("matroska", "webm") and video.sample_aspect_ratio != 1
 
 
-def _color_numbers(color: Color) -> dict[str, int]:
+def color_numbers(color: Color) -> dict[str, int]:
     """FFmpeg's attributes of a codec context or a picture."""
     return {
         "colorspace": color_number(MATRICES, color.matrix),

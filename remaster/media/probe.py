@@ -18,7 +18,8 @@ from remaster import color
 from remaster.errors import SourceError
 from remaster.frames import VideoInfo
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
-from remaster.media.opening import open_source
+from remaster.media.opening import late_in_pipe, open_source
+from remaster.media.piping import is_pipe, spoken
 
 __all__ = ["Chapter", "Source", "StreamInfo", "open_source", "pixel_aspect_ratio", "probe"]
 
@@ -99,6 +100,14 @@ class Source:
     guessed: tuple[str, ...]
     """Fields of the colour that the file does not state."""
 
+    late: tuple[str, ...] = ()
+    """Parts that come too late in a pipe to be written."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return spoken(self.path)
+
     @property
     def may_restart(self) -> bool:
         """Whether parts joined byte by byte make a file of this format, with a clock each."""
@@ -136,6 +145,7 @@ def probe(path: str | Path) -> Source:
             origin=origin,
             rotation=frame.rotation,
             guessed=guessed,
+            late=_late_parts(streams, chapters) if is_pipe(path) else (),
         )
 
 
@@ -153,9 +163,9 @@ def _film(container: InputContainer, path: Path) -> VideoStream:
     """The first video stream that is no cover picture."""
     films = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not films:
-        raise SourceError(f"{path} holds no video stream: give a file with a picture.")
+        raise SourceError(f"{spoken(path)} holds no video stream: give a file with a picture.")
     if films[0].codec_context is None:
-        raise SourceError(f"{path}: no decoder for its video stream is known.")
+        raise SourceError(f"{spoken(path)}: no decoder for its video stream is known.")
     return films[0]
 
 
@@ -196,6 +206,12 @@ def _read_chapters(container: InputContainer, origin: Fraction) -> tuple[Chapter
     )
 
 
+def _late_parts(streams: tuple[StreamInfo, ...], chapters: tuple[Chapter, ...]) -> tuple[str, ...]:
+    """What a pipe holds behind its pictures; an MP4's chapters are a text track."""
+    has_track = any(each.kind == "data" and each.codec == "bin_data" for each in streams)
+    return ("chapters",) if has_track and not chapters else late_in_pipe()
+
+
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
     """The first picture that decodes; damaged packets before it are the reader's to report."""
     failure: av.FFmpegError | None = None
@@ -209,7 +225,9 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
     except av.FFmpegError as error:
         failure = error
     reason = failure.strerror if failure is not None else "it has no pictures"
-    raise SourceError(f"The video of {path} cannot be decoded ({reason}): the file is damaged.")
+    raise SourceError(
+        f"The video of {spoken(path)} cannot be decoded ({reason}): the file is damaged."
+    )
 
 
 def _describe_video(

@@ -24,6 +24,7 @@ from remaster.frames import Frame, PixelLayout
 from remaster.media.formats import is_planar, planar_format, plane_order
 from remaster.media.opening import open_source
 from remaster.media.packets import RESTART_SECONDS, clock_starts_again
+from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
 
 __all__ = ["DamageReport", "read_frames"]
@@ -124,8 +125,9 @@ def _timed_pictures(
     source: Source, start: Fraction | None, damage: DamageReport
 ) -> Iterator[tuple[int, VideoFrame]]:
     """(pts on the file's own clock, picture), from a keyframe at or before `start`."""
-    position = None if start is None or start <= 0 else _seek_position(source, start)
-    with open_source(source.path) as container:
+    reads_through = start is None or start <= 0 or is_pipe(source.path)
+    position = None if reads_through or start is None else _seek_position(source, start)
+    with open_source(source.path, is_last=True) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
         stream.codec_context.thread_type = ThreadType.AUTO
@@ -266,7 +268,7 @@ def _check_shape(source: Source, picture: VideoFrame, pts: int) -> None:
     if found != expected:
         seconds = float(pts * video.time_base)
         raise SourceError(
-            f"{source.path}: at {seconds:.3f} s the picture changes from "
+            f"{source.name}: at {seconds:.3f} s the picture changes from "
             f"{expected[0]}x{expected[1]} {expected[2]} to {found[0]}x{found[1]} {found[2]}; "
             f"one size and format throughout is supported: use --end before it, --start after it."
         )

@@ -15,7 +15,7 @@ from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
 from remaster.errors import OutputError
-from remaster.media.containers import CONTAINERS, takes
+from remaster.media.containers import CONTAINERS, Y4M, takes
 from remaster.media.opening import open_source
 from remaster.media.probe import Source, StreamInfo
 
@@ -131,6 +131,8 @@ def _is_chapter_track(stream: StreamInfo) -> bool:
 
 
 def _plan(stream: StreamInfo, opened: Stream, container: str) -> PlannedStream:
+    if container == Y4M:
+        return PlannedStream(stream, "drop", reason="Y4M holds pictures alone")
     if stream.kind == "attachment" or stream.is_cover:
         return _plan_attachment(stream, container)
     if _accepts(container, stream, opened):
