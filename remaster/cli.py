@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from remaster.errors import OptionsError, RemasterError
-from remaster.options import PRECISIONS, RunOptions
+from remaster.options import FORMATS, PRECISIONS, RunOptions
 from remaster.train.options import SIZES, TrainOptions
 
 if TYPE_CHECKING:
@@ -78,8 +78,14 @@ def fail(error: RemasterError) -> None:
 )
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path),
-    help="Output file (.mp4, .mkv, .mov, .webm); a folder for several inputs.",
+    help="Output file (.mp4, .mkv, .mov, .webm, .y4m); a folder for several inputs; - for "
+    "standard output.",
 )  # fmt: skip
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    help="Format of the output.  [default: by its name; mkv through a pipe]",
+)
 @click.option(
     "-s", "--scale", type=int, help="Enlarge this many times along each axis.  [default: 2]"
 )
@@ -129,6 +135,11 @@ def fail(error: RemasterError) -> None:
 @click.option(
     "--pix-fmt", help="FFmpeg's pixel format.  [default: the source's depth and sampling]"
 )
+@click.option(
+    "--ffmpeg-encoder",
+    metavar='"ARGS"',
+    help='An ffmpeg program encodes instead, as in "-c:v libvvenc -qp 28".',
+)
 @click.option("--start", type=Seconds(), help="First moment to keep: seconds or HH:MM:SS.mmm.")
 @click.option("--end", type=Seconds(), help="First moment not to keep.")
 @click.option("--duration", type=Seconds(), help="Length to keep, instead of --end.")
@@ -141,13 +152,13 @@ def fail(error: RemasterError) -> None:
     help="Shown on standard error.",
 )
 def run(inputs: tuple[Path, ...], output: Path, progress: str, **flags: Any) -> None:
-    """Remaster video files.
+    """Remaster video files; - is standard input.
 
     Example: remaster run old_episode.mp4 -o hd.mp4 --scale 4
     """
     try:
         options = RunOptions(**flags)
-        outputs = _outputs(inputs, output)
+        outputs = _outputs(inputs, output, options.format)
     except OptionsError as error:
         raise click.UsageError(str(error)) from error
     _stop_as_ctrl_c_does()
@@ -165,14 +176,17 @@ def _stop_as_ctrl_c_does() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def _outputs(inputs: tuple[Path, ...], output: Path) -> list[Path]:
+def _outputs(inputs: tuple[Path, ...], output: Path, named: str | None) -> list[Path]:
     """Where each input goes: the output itself, or under its own name in a folder."""
     if len(inputs) == 1 and not output.is_dir():
         return [output]
     if not output.is_dir():
         raise OptionsError(f"{output} must be an existing folder, since there are several inputs")
+    if Path("-") in inputs:
+        raise OptionsError("what comes through standard input has no name: give -o a file or -")
     kept = (".mp4", ".mov", ".webm")
-    names = [p.with_suffix(p.suffix if p.suffix in kept else ".mkv").name for p in inputs]
+    endings = [f".{named}" if named else p.suffix if p.suffix in kept else ".mkv" for p in inputs]
+    names = [p.with_suffix(ending).name for p, ending in zip(inputs, endings)]
     if len(set(names)) < len(names):
         raise OptionsError("two inputs would have the same output name; run them one by one")
     return [output / name for name in names]
@@ -189,7 +203,8 @@ def _run_one(source: Path, output: Path, options: RunOptions, show: Show) -> int
         show.error(error)
         return WRONG_USAGE if isinstance(error, OptionsError) else FAILED
     except KeyboardInterrupt:
-        show.error(RemasterError(f"stopped; nothing was written to {output}"))
+        left = "what was piped is no whole film" if output == Path("-") else None
+        show.error(RemasterError(f"stopped; {left or f'nothing was written to {output}'}"))
         sys.exit(INTERRUPTED)
     show.done(result)
     return 0
@@ -246,7 +261,7 @@ class Bar(Show):
     def done(self, result: RunResult) -> None:
         self.bar.close()
         super().done(result)
-        click.echo(_report(result))
+        click.echo(_report(result), err=not result.is_read_back)  # a pipe holds the film alone
 
     def error(self, error: RemasterError) -> None:
         self.bar.close()
@@ -296,6 +311,7 @@ def _summary(result: RunResult) -> dict[str, object]:
         "busy_seconds": {k: round(v, 3) for k, v in result.busy_seconds.items()},
         "advice": result.advice,
         "warnings": result.warnings,
+        "read_back": result.is_read_back,
     }
 
 
@@ -303,7 +319,8 @@ def _report(result: RunResult) -> str:
     busy = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.busy_seconds.items())
     return (
         f"{result.output}: {result.frames} frames in {result.seconds:.1f} s "
-        f"({result.frames_per_second:.1f} fps), {result.bytes / 1e6:.1f} MB, verified\n"
+        f"({result.frames_per_second:.1f} fps), {result.bytes / 1e6:.1f} MB, "
+        f"{'verified' if result.is_read_back else 'counted, not read back: it is a pipe'}\n"
         f"time inside, threads added up: {busy}\n{result.advice}"
     )
 

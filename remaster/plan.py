@@ -14,12 +14,15 @@ from remaster.checkpoint import load_model, read_card, released
 from remaster.color import output_color
 from remaster.errors import OptionsError
 from remaster.frames import PixelLayout, VideoInfo
+from remaster.media.containers import Y4M
 from remaster.media.encoders import Encoding, choose_encoding, container_format
+from remaster.media.external_film import external_encoding
 from remaster.media.formats import layout_of, losses
 from remaster.media.hdr import says_light
 from remaster.media.probe import Source, probe
 from remaster.media.streams import plan_streams
 from remaster.media.writer import check_output
+from remaster.media.y4m import check_even_times, y4m_encoding, y4m_notes
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
 from remaster.options import LARGEST_SIDE, RunOptions
@@ -55,18 +58,11 @@ class Plan:
 def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
     """Everything that can be decided, and refused, before work starts."""
     source = probe(source_path)
-    check_output(output, source, overwrite=options.overwrite)
+    check_output(output, source, overwrite=options.overwrite, named=options.format)
     video = source.video
-    container = container_format(output)
+    container = container_format(output, options.format)
     width, height = output_size(video, options)
-    encoding = choose_encoding(
-        options.codec,
-        video.layout,
-        crf=options.crf,
-        encoder_preset=options.encoder_preset,
-        pix_fmt=options.pix_fmt,
-        container=container,
-    )
+    encoding = _encoding(source, container, options)
     layout = layout_of(encoding.pixel_format)
     width, height = _even(width, height, layout, options)
     aspect = video.sample_aspect_ratio
@@ -89,7 +85,35 @@ def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
         *_encoding_notes(video.layout, encoding, asked=options.pix_fmt is not None),
         *plan_streams(source, container).warnings,
     )
+    if container == Y4M:
+        check_even_times(source, start, end)
+        notes += y4m_notes(source, target)
     return Plan(source, target, encoding, name, model, device, dtype, start, end, notes)
+
+
+def _encoding(source: Source, container: str, options: RunOptions) -> Encoding:
+    layout = source.video.layout
+    if container == Y4M:
+        given = {
+            "--codec": options.codec != RunOptions.codec,
+            "--crf": options.crf is not None,
+            "--encoder-preset": options.encoder_preset is not None,
+            "--ffmpeg-encoder": options.ffmpeg_encoder is not None,
+        }
+        if any(given.values()):
+            name = next(name for name, is_given in given.items() if is_given)
+            raise OptionsError(f"Y4M holds pictures as they are, without an encoder: {name} is out")
+        return y4m_encoding(layout, options.pix_fmt)
+    if options.ffmpeg_encoder is not None:
+        return external_encoding(options.ffmpeg_encoder, layout, options.pix_fmt)
+    return choose_encoding(
+        options.codec,
+        layout,
+        crf=options.crf,
+        encoder_preset=options.encoder_preset,
+        pix_fmt=options.pix_fmt,
+        container=container,
+    )
 
 
 def _even(width: int, height: int, layout: PixelLayout, options: RunOptions) -> tuple[int, int]:
@@ -221,6 +245,11 @@ def _notes(
     lost = losses(source.pixel_format)
     if lost:
         notes.append(f"{source.pixel_format} is read without {' and '.join(lost)}")
+    if source.late:
+        notes.append(
+            f"the {' and the '.join(source.late)} come behind the pictures, too late in a pipe to "
+            f"be written: give the file itself to keep them"
+        )
     if target.width * target.height < source.video.width * source.video.height:
         notes.append(f"{target.width}x{target.height} is smaller than the source")
     reached = (source.video.width * model.scale, source.video.height * model.scale)

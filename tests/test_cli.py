@@ -47,7 +47,7 @@ def test_every_option_of_a_run_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_p
         "--reuse", "off", "--batch", 3, "--device", "cpu", "--precision", "fp32",
         "--codec", "libx265", "--crf", 19,
         "--encoder-preset", "slow", "--pix-fmt", "yuv420p10le", "--start", "1:02.5",
-        "--duration", "10", "-y",
+        "--duration", "10", "-y", "--format", "mkv",
     )  # fmt: skip
     assert result.exit_code == 1
     assert seen == {
@@ -55,7 +55,8 @@ def test_every_option_of_a_run_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_p
         "size": (1440, 1080), "model": "fast-x2", "reuse": "off", "batch": 3, "device": "cpu",
         "precision": "fp32", "codec": "libx265", "crf": 19, "encoder_preset": "slow",
         "pix_fmt": "yuv420p10le", "start": Fraction(125, 2), "end": None,
-        "duration": Fraction(10), "overwrite": True,
+        "duration": Fraction(10), "overwrite": True, "format": "mkv",
+        "ffmpeg_encoder": None,
     }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from remaster.media.packets import (
     clock_starts_again,
     digest,
 )
+from remaster.media.piping import is_pipe
 from remaster.media.probe import Source, StreamInfo
 from remaster.media.streams import PlannedStream, new_stream
 from remaster.media.tracks import Track
@@ -47,7 +48,7 @@ class PacketCopier:
         self._span = span
         self._tracks: dict[int, Track] = {}
         self._resources = ExitStack()
-        self._pending: tuple[Fraction, Packet[Stream]] | None = None
+        self._pending: tuple[Fraction, Packet[Stream] | None] | None = None
         self.attachments: list[Attachment] = []
         """The fonts and pictures which the header carries."""
 
@@ -88,13 +89,16 @@ class PacketCopier:
     def start(self, output: OutputContainer) -> None:
         """Begin reading; the output's header is written, so that its time bases stand."""
         self._output = output
+        if not self._tracks:
+            self._resources.close()  # a pipe keeps nothing for this opening any more
         self._packets = chain(self._read(), self._left())
         self._pending = next(self._packets, None)
 
     def advance(self, time: Fraction | None) -> None:
         """Mux what is due up to `time` (seconds of the output), or everything left."""
         while self._pending is not None and (time is None or self._pending[0] <= time):
-            self._output.mux(self._pending[1])
+            if self._pending[1] is not None:
+                self._output.mux(self._pending[1])
             self._pending = next(self._packets, None)
 
     def _attach(self, info: StreamInfo, source: Stream, output: OutputContainer) -> None:
@@ -113,17 +117,24 @@ class PacketCopier:
         attachment.metadata.update(tags)
         self.attachments.append(found)
 
-    def _read(self) -> Iterator[tuple[Fraction, Packet[Stream]]]:
-        """(time in seconds of the output, packet ready to be muxed)."""
+    def _read(self) -> Iterator[tuple[Fraction, Packet[Stream] | None]]:
+        """(time in seconds of the output, packet ready to be muxed or None for the film's).
+
+        A pipe's film packets tell how far it is read: a search for the next subtitle must not
+        read far ahead of the pictures, since all of that would have to be kept.
+        """
         if not self._tracks:
             return
         for stream in self._input.streams:
-            if stream.index not in self._tracks:
+            if stream.index not in self._followed:
                 stream.discard = Discard.all
         self._seek()
         latest = Fraction(0)
         for packet in self._demuxed():
-            track = self._tracks[packet.stream.index]
+            track = self._tracks.get(packet.stream.index)
+            if track is None:
+                yield self._film_time(packet), None
+                continue
             due = track.due(packet, self._span)
             length = self._span.length
             if length is not None and due > length + _INTERLEAVING_SECONDS:
@@ -143,11 +154,21 @@ class PacketCopier:
             for ready in track.flush():
                 yield Fraction(0), ready
 
+    @property
+    def _followed(self) -> tuple[int, ...]:
+        """Index in the source of every stream that is read."""
+        film = [self._source.video_index] if is_pipe(self._source.path) else []
+        return (*self._tracks, *film)
+
+    def _film_time(self, packet: Packet[Stream]) -> Fraction:
+        ticks = packet.dts if packet.dts is not None else packet.pts
+        return (ticks or 0) * packet.time_base - self._span.shift
+
     def _demuxed(self) -> Iterator[Packet[Stream]]:
         """Packets as the source holds them, up to where it can be read."""
         with suppress(av.FFmpegError):  # the reader reports a source that breaks off
             place = self._source.timeline.placer()
-            for packet in self._input.demux([track.source for track in self._tracks.values()]):
+            for packet in self._input.demux([self._input.streams[i] for i in self._followed]):
                 if packet.size:
                     place(packet)
                     yield packet
@@ -160,7 +181,8 @@ class PacketCopier:
         position = round((self._span.shift - _SEEK_MARGIN_SECONDS) * av.time_base)
         is_sound = all(track.info.kind == "audio" for track in self._tracks.values())
         is_sure = is_sound and not self._source.may_restart
-        if self._span.is_clipped and is_sure and position > 0:
+        can_seek = not is_pipe(self._source.path)
+        if self._span.is_clipped and is_sure and can_seek and position > 0:
             self._input.seek(position)
 
 

@@ -16,6 +16,7 @@ from av.stream import Disposition
 __all__ = [
     "HOLDINGS",
     "Holding",
+    "file_tags",
     "held_dispositions",
     "held_language",
     "held_tags",

@@ -67,7 +67,7 @@ def clock_starts_again(source: Source, what: str, until: Fraction, again: Fracti
     """The error for a time that goes back from `until` to `again`, in seconds of the source."""
     end = float(until)
     return SourceError(
-        f"{source.path}: behind {end:.3f} s the clock of the {what} starts again at "
+        f"{source.name}: behind {end:.3f} s the clock of the {what} starts again at "
         f"{float(again):.3f} s, as in parts joined byte by byte: give --end {end:.3f} for the "
         f"first part, or make a file with one clock of all, which "
         f"ffmpeg -fflags +genpts -i IN -c copy OUT.mkv does."

@@ -21,7 +21,8 @@ from remaster.errors import SourceError
 from remaster.frames import VideoInfo
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
 from remaster.media.hdr import read_light, side_data, unkept_side_data
-from remaster.media.opening import open_source
+from remaster.media.opening import late_in_pipe, open_source
+from remaster.media.piping import is_pipe, spoken
 from remaster.media.timeline import Timeline, read_timeline
 
 __all__ = ["Chapter", "Source", "StreamInfo", "open_source", "pixel_aspect_ratio", "probe"]
@@ -105,11 +106,20 @@ class Source:
 
     timeline: Timeline = field(default_factory=Timeline)
     """Puts packets whose clock jumps on one clock; every reader of packets asks it."""
+
     mirror: tuple[int, int, int, int] | None = None
     """The display matrix (a, b, c, d) of a film that players also turn over; mostly None."""
 
     lost_with_pictures: tuple[str, ...] = ()
     """In words, what the first picture carries that is not written again."""
+
+    late: tuple[str, ...] = ()
+    """Parts that come too late in a pipe to be written."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return spoken(self.path)
 
     @property
     def may_restart(self) -> bool:
@@ -134,7 +144,7 @@ def probe(path: str | Path) -> Source:
         format_name = container.format.name
         frame = _first_frame(container, stream, path)
         timeline = Timeline()
-        if container.format.name in _FREE_RUNNING_CLOCKS:
+        if container.format.name in _FREE_RUNNING_CLOCKS and not is_pipe(path):
             timeline = _whole_timeline(path, stream.index)
         if timeline.joints and timeline.film_end is not None:
             duration = float(timeline.film_end - origin)
@@ -156,6 +166,7 @@ def probe(path: str | Path) -> Source:
             timeline=timeline,
             mirror=_mirror(frame),
             lost_with_pictures=unkept_side_data(frame),
+            late=_late_parts(streams, chapters) if is_pipe(path) else (),
         )
 
 
@@ -178,9 +189,9 @@ def _film(container: InputContainer, path: Path) -> VideoStream:
     """The first video stream that is no cover picture."""
     films = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not films:
-        raise SourceError(f"{path} holds no video stream: give a file with a picture.")
+        raise SourceError(f"{spoken(path)} holds no video stream: give a file with a picture.")
     if films[0].codec_context is None:
-        raise SourceError(f"{path}: no decoder for its video stream is known.")
+        raise SourceError(f"{spoken(path)}: no decoder for its video stream is known.")
     return films[0]
 
 
@@ -228,6 +239,12 @@ def _read_chapters(container: InputContainer, origin: Fraction) -> tuple[Chapter
     )
 
 
+def _late_parts(streams: tuple[StreamInfo, ...], chapters: tuple[Chapter, ...]) -> tuple[str, ...]:
+    """What a pipe holds behind its pictures; an MP4's chapters are a text track."""
+    has_track = any(each.kind == "data" and each.codec == "bin_data" for each in streams)
+    return ("chapters",) if has_track and not chapters else late_in_pipe()
+
+
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
     """The first picture that decodes; damaged packets before it are the reader's to report."""
     failure: av.FFmpegError | None = None
@@ -241,7 +258,9 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
     except av.FFmpegError as error:
         failure = error
     reason = failure.strerror if failure is not None else "it has no pictures"
-    raise SourceError(f"The video of {path} cannot be decoded ({reason}): the file is damaged.")
+    raise SourceError(
+        f"The video of {spoken(path)} cannot be decoded ({reason}): the file is damaged."
+    )
 
 
 def _mirror(frame: VideoFrame) -> tuple[int, int, int, int] | None:

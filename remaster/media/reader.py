@@ -24,6 +24,7 @@ from remaster.frames import Frame, PixelLayout
 from remaster.media.formats import is_planar, planar_format, plane_order
 from remaster.media.opening import open_source
 from remaster.media.packets import RESTART_SECONDS, clock_starts_again
+from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
 
 __all__ = ["DamageReport", "read_frames"]
@@ -130,12 +131,12 @@ def _timed_pictures(
 ) -> Iterator[tuple[int, VideoFrame]]:
     """(pts on the file's own clock, picture), from a keyframe at or before `start`."""
     position, first_byte = None, 0
-    if start is not None and start > 0:
+    if start is not None and start > 0 and not is_pipe(source.path):
         if source.timeline.joints:
             first_byte = _last_keyframe(source, start)
         else:
             position = _seek_position(source, start)
-    with open_source(source.path) as container:
+    with open_source(source.path, is_last=True) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
         stream.codec_context.thread_type = ThreadType.AUTO

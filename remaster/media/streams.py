@@ -13,7 +13,7 @@ from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
 from remaster.errors import OutputError
-from remaster.media.containers import CONTAINERS, takes
+from remaster.media.containers import CONTAINERS, Y4M, takes
 from remaster.media.holding import HOLDINGS, held_dispositions, held_tags, held_track_tags
 from remaster.media.losses import file_losses, track_losses
 from remaster.media.opening import open_source
@@ -85,6 +85,15 @@ def plan_streams(source: Source, container: str) -> StreamPlan:
 
     Raises OutputError when it cannot hold an audio stream: sound is never lost.
     """
+    if container == Y4M:
+        return StreamPlan(
+            tuple(
+                PlannedStream(info, "drop", reason="Y4M holds pictures alone")
+                for info in source.streams
+                if info.index != source.video_index and not _is_chapter_track(info)
+            ),
+            (),
+        )
     with open_source(source.path) as opened:
         streams = tuple(
             _plan(info, opened.streams[info.index], container)
