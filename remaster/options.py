@@ -8,6 +8,7 @@ from fractions import Fraction
 from remaster.errors import OptionsError
 
 LARGEST_SIDE = 16384
+DEINTERLACE = ("auto", "off")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
 
@@ -41,6 +42,8 @@ class RunOptions:
     end: Fraction | None = None
     duration: Fraction | None = None
     overwrite: bool = False
+    deinterlace: str = "auto"
+    """`auto` makes interlaced and telecined sources progressive; `off` leaves their fields."""
 
     def __post_init__(self) -> None:
         sizes = {"--scale": self.scale, "--height": self.height, "--size": self.size}
@@ -64,6 +67,10 @@ class RunOptions:
             raise OptionsError(f"--batch is a number of frames, not {self.batch}")
         if self.reuse != "off":
             raise OptionsError(f"--reuse is 'off' in this version, not {self.reuse!r}")
+        if self.deinterlace not in DEINTERLACE:
+            raise OptionsError(
+                f"--deinterlace is {' or '.join(DEINTERLACE)}, not {self.deinterlace!r}"
+            )
         if self.precision not in PRECISIONS:
             raise OptionsError(f"--precision is {', '.join(PRECISIONS)}; not {self.precision!r}")
 

@@ -21,18 +21,22 @@ from av.video.stream import VideoStream
 
 from remaster.errors import SourceError
 from remaster.frames import Frame, PixelLayout
+from remaster.media.deinterlace import Deinterlaced, FieldReport, deinterlaced
+from remaster.media.fields import Choice, Order
 from remaster.media.formats import is_planar, planar_format, plane_order
 from remaster.media.opening import open_source
 from remaster.media.packets import RESTART_SECONDS, clock_starts_again
 from remaster.media.probe import Source
 
-__all__ = ["DamageReport", "read_frames"]
+__all__ = ["DamageReport", "FieldReport", "read_frames"]
 
 _FORMATS_WITHOUT_PTS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "dirac", "obu")
 _MISSING_SECONDS = 0.5
 """Less may be a long last picture."""
 
 _SEEK_MARGINS_SECONDS = (0, 2, 10, 60)
+_LEAD_IN_SECONDS = 1
+"""Deinterlacing looks at the picture before `start` too."""
 
 
 @dataclass
@@ -64,6 +68,8 @@ def read_frames(
     start: Fraction | None = None,
     end: Fraction | None = None,
     damage: DamageReport | None = None,
+    deinterlace: Order | None = None,
+    fields: FieldReport | None = None,
 ) -> Iterator[Frame]:
     """The frames of a source with start <= time < end, in presentation order.
 
@@ -74,6 +80,9 @@ def read_frames(
 
     Packets that cannot be decoded are counted in `damage` and reading goes on behind them.
 
+    `deinterlace` is the order of the fields of an interlaced source: its frames then come
+    progressive, as many and at the same times. What was done to them is counted in `fields`.
+
     Raises SourceError when the picture changes its size or format, or the clock starts again
     before `end`.
     """
@@ -81,7 +90,10 @@ def read_frames(
     time_base = source.video.time_base
     last: int | None = None
     until = 0
-    for pts, picture in _on_one_clock(source, _timed_pictures(source, start, damage), end):
+    lead_in = start if start is None or deinterlace is None else start - _LEAD_IN_SECONDS
+    pictures = _on_one_clock(source, _timed_pictures(source, lead_in, damage), end)
+    for each in _progressive(pictures, deinterlace):
+        pts, picture = each.pts, each.decoded
         if start is not None and pts * time_base < start:
             continue
         if end is not None and pts * time_base >= end:
@@ -92,10 +104,20 @@ def read_frames(
             damage.moved_frames += 1
         last, until = pts, pts + max(picture.duration or 0, 1)
         damage.corrupt_frames += picture.is_corrupt
-        yield Frame(pts, _planes(picture, source.video.layout), picture.duration or 0)
+        if fields is not None:
+            fields.count(each.choice)
+        yield Frame(pts, _planes(each.shown, source.video.layout), picture.duration or 0)
     if source.video_end_seconds is not None and last is not None:
         missing = float(source.video_end_seconds - until * time_base)
         damage.missing_seconds = missing if missing > _MISSING_SECONDS else 0.0
+
+
+def _progressive(
+    pictures: Iterator[tuple[int, VideoFrame]], order: Order | None
+) -> Iterator[Deinterlaced]:
+    if order is not None:
+        return deinterlaced(pictures, order)
+    return (Deinterlaced(pts, each, each, Choice.DECODED) for pts, each in pictures)
 
 
 def _on_one_clock(
