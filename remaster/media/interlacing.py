@@ -8,7 +8,6 @@ from fractions import Fraction
 from itertools import islice
 
 import av
-from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.filter import Graph
 from av.video.frame import VideoFrame
@@ -135,9 +134,10 @@ def _stated_order(picture: VideoFrame) -> Order:
     graph.configure()
     picture.pts, picture.time_base = 0, Fraction(1, 25)
     graph.vpush(picture)
+    graph.vpush(None)
     try:
         graph.vpull()
-    except av.BlockingIOError:
+    except av.EOFError:
         return Order.BOTTOM_FIRST
     return Order.TOP_FIRST
 
@@ -145,15 +145,15 @@ def _stated_order(picture: VideoFrame) -> Order:
 def _stretches(source: Source) -> Iterator[list[VideoFrame]]:
     """Neighbouring pictures, whole ones, at several places."""
     length = source.duration_seconds
+    if length is None or length <= _SHORT_SECONDS:
+        yield from _first_stretch(source)
+        return
     with open_source(source.path) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
-        stream.codec_context.thread_type = ThreadType.AUTO
-        if length is None or length <= _SHORT_SECONDS:
-            yield from _runs(container, stream, _PLACES * _PICTURES_AT_EACH)
-            return
         begin = container.start_time or 0
         last: int | None = None
+        looked_at = 0
         for place in range(_PLACES):
             try:
                 container.seek(begin + round(length * av.time_base * (place + 0.5) / _PLACES))
@@ -161,8 +161,18 @@ def _stretches(source: Source) -> Iterator[list[VideoFrame]]:
                 continue
             for run in _runs(container, stream, _PICTURES_AT_EACH):
                 if last is None or run[0].pts is None or run[0].pts > last:
+                    looked_at += len(run)
                     yield run
                 last = run[-1].pts if last is None else max(last, run[-1].pts or last)
+    if looked_at < _PLACES * _PICTURES_AT_EACH // 2:  # few keyframes: many places were the same
+        yield from _first_stretch(source)
+
+
+def _first_stretch(source: Source) -> Iterator[list[VideoFrame]]:
+    with open_source(source.path) as container:
+        stream = container.streams[source.video_index]
+        assert isinstance(stream, VideoStream)
+        yield from _runs(container, stream, _PLACES * _PICTURES_AT_EACH)
 
 
 def _runs(container: InputContainer, stream: VideoStream, count: int) -> Iterator[list[VideoFrame]]:
