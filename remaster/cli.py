@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from remaster.errors import OptionsError, RemasterError
-from remaster.options import FORMATS, PRECISIONS, RunOptions
+from remaster.options import DEINTERLACE, FORMATS, PRECISIONS, RunOptions
 from remaster.train.options import SIZES, TrainOptions
 
 if TYPE_CHECKING:
@@ -143,6 +143,13 @@ def fail(error: RemasterError) -> None:
 @click.option("--start", type=Seconds(), help="First moment to keep: seconds or HH:MM:SS.mmm.")
 @click.option("--end", type=Seconds(), help="First moment not to keep.")
 @click.option("--duration", type=Seconds(), help="Length to keep, instead of --end.")
+@click.option(
+    "--deinterlace",
+    type=click.Choice(DEINTERLACE),
+    default=RunOptions.deinterlace,
+    show_default=True,
+    help="Make interlaced and telecined sources progressive, frame for frame.",
+)
 @click.option("-y", "--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option(
     "--progress",

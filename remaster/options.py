@@ -9,6 +9,7 @@ from remaster.errors import OptionsError
 
 LARGEST_SIDE = 16384
 FORMATS = ("mkv", "mp4", "mov", "webm", "y4m")
+DEINTERLACE = ("auto", "off")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
 
@@ -48,6 +49,9 @@ class RunOptions:
     ffmpeg_encoder: str | None = None
     """Output arguments of an external ffmpeg, as a shell would read them."""
 
+    deinterlace: str = "auto"
+    """`auto` makes interlaced and telecined sources progressive; `off` leaves their fields."""
+
     def __post_init__(self) -> None:
         sizes = {"--scale": self.scale, "--height": self.height, "--size": self.size}
         given = [name for name, value in sizes.items() if value is not None]
@@ -70,6 +74,10 @@ class RunOptions:
             raise OptionsError(f"--batch is a number of frames, not {self.batch}")
         if self.reuse != "off":
             raise OptionsError(f"--reuse is 'off' in this version, not {self.reuse!r}")
+        if self.deinterlace not in DEINTERLACE:
+            raise OptionsError(
+                f"--deinterlace is {' or '.join(DEINTERLACE)}, not {self.deinterlace!r}"
+            )
         if self.precision not in PRECISIONS:
             raise OptionsError(f"--precision is {', '.join(PRECISIONS)}; not {self.precision!r}")
 

@@ -23,7 +23,7 @@ from remaster.frames import Frame, FrameBatch
 from remaster.media.containers import Y4M, container_format
 from remaster.media.external_film import ExternalEncoding
 from remaster.media.piping import stop_standard_input
-from remaster.media.reader import DamageReport, read_frames
+from remaster.media.reader import DamageReport, FieldReport, read_frames
 from remaster.media.writer import Writer
 from remaster.media.y4m import Y4mWriter
 from remaster.models.interpolation import Interpolation
@@ -190,11 +190,18 @@ def _execute(
     keep_freed_memory()
     upscaler = Upscaler(plan.model, plan.source.video, plan.target, plan.device, plan.dtype)
     decode, network, encode = Stopwatch(), Stopwatch(), Stopwatch()
-    damage = DamageReport()
+    damage, fields = DamageReport(), FieldReport()
     shift = 0 if plan.start is None else int(plan.start / plan.source.video.time_base)
     size = options.batch or (1 if plan.device.type == "cpu" else 8)
     total = _expected_frames(plan)
-    frames = read_frames(plan.source, start=plan.start, end=plan.end, damage=damage)
+    frames = read_frames(
+        plan.source,
+        start=plan.start,
+        end=plan.end,
+        damage=damage,
+        deinterlace=plan.interlacing.order if plan.deinterlaces else None,
+        fields=fields,
+    )
     with contextlib.ExitStack() as stack:
         writer: Writer | Y4mWriter = _writer(plan, output, options)
         stack.enter_context(writer)
@@ -223,7 +230,7 @@ def _execute(
         started - began,
         busy,
         _advice(busy, seconds, plan),
-        (*written.warnings, *_warnings(upscaler, damage)),
+        (*written.warnings, *_warnings(upscaler, damage), *_field_warnings(plan, fields)),
         plan,
         written.is_read_back,
     )
@@ -276,6 +283,18 @@ def _warnings(upscaler: Upscaler, damage: DamageReport) -> Iterator[str]:
             f"the source breaks off {damage.missing_seconds:.1f} s before the end it states; "
             "everything up to there is in the output"
         )
+
+
+def _field_warnings(plan: Plan, fields: FieldReport) -> Iterator[str]:
+    words = plan.interlacing.words
+    if plan.deinterlaces:
+        yield (
+            f"{words}; made progressive: {fields.matched} frames got a field back from a "
+            f"neighbour, in {fields.interpolated} one field was interpolated, {fields.untouched} "
+            "were whole and stay untouched"
+        )
+    elif plan.interlacing.may_be_combed:
+        yield f"{words}; --deinterlace off left the fields: frames in motion are combed"
 
 
 def _advice(busy: dict[str, float], seconds: float, plan: Plan) -> str:

@@ -19,6 +19,7 @@ from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.external_film import external_encoding
 from remaster.media.formats import layout_of, losses
 from remaster.media.hdr import says_light
+from remaster.media.interlacing import Interlacing, find_interlacing
 from remaster.media.probe import Source, probe
 from remaster.media.streams import plan_streams
 from remaster.media.writer import check_output
@@ -51,6 +52,10 @@ class Plan:
     end: Fraction | None
     """Seconds, on the source's ticks."""
 
+    interlacing: Interlacing
+    deinterlaces: bool
+    """Whether the frames are made progressive."""
+
     notes: tuple[str, ...]
     """What was assumed and what the container cannot hold, said before work starts."""
 
@@ -80,15 +85,31 @@ def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
     device = _device(options.device)
     dtype = DTYPES.get(options.precision) or default_dtype(device, model)
     start, end = (_on_ticks(t, video.time_base) for t in (options.start, options.stop))
+    interlacing = find_interlacing(source)
+    deinterlaces = options.deinterlace == "auto" and interlacing.may_be_combed
     notes = (
         *_notes(source, target, name, model, encoding.codec),
+        *_interlacing_notes(interlacing, deinterlaces),
         *_encoding_notes(video.layout, encoding, asked=options.pix_fmt is not None),
         *plan_streams(source, container).warnings,
     )
     if container == Y4M:
         check_even_times(source, start, end)
         notes += y4m_notes(source, target)
-    return Plan(source, target, encoding, name, model, device, dtype, start, end, notes)
+    return Plan(
+        source=source,
+        target=target,
+        encoding=encoding,
+        model_name=name,
+        model=model,
+        device=device,
+        dtype=dtype,
+        start=start,
+        end=end,
+        interlacing=interlacing,
+        deinterlaces=deinterlaces,
+        notes=notes,
+    )
 
 
 def _encoding(source: Source, container: str, options: RunOptions) -> Encoding:
@@ -203,6 +224,16 @@ def _device(name: str) -> torch.device:
 def _on_ticks(seconds: Fraction | None, time_base: Fraction) -> Fraction | None:
     """The first tick at or after a time: pictures and sound are moved by the same amount."""
     return None if seconds is None else math.ceil(seconds / time_base) * time_base
+
+
+def _interlacing_notes(interlacing: Interlacing, deinterlaces: bool) -> Iterator[str]:
+    if deinterlaces:
+        yield (
+            f"{interlacing.words}: made progressive, every frame at its own time; "
+            "--deinterlace off leaves the fields"
+        )
+    elif interlacing.may_be_combed:
+        yield f"{interlacing.words}: the fields are left as they are, as --deinterlace off says"
 
 
 def _encoding_notes(layout: PixelLayout, encoding: Encoding, *, asked: bool) -> Iterator[str]:

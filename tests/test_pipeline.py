@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ import remaster.pipeline as pipeline
 from remaster.color import decode_planes, encode_planes
 from remaster.errors import OptionsError, OutputError, RemasterError, SourceError
 from remaster.frames import Color, Frame, FrameBatch, PixelLayout
+from remaster.media.interlacing import find_interlacing
 from remaster.media.probe import probe
 from remaster.media.reader import read_frames
 from remaster.pipeline import Progress, RunOptions, run
@@ -343,3 +345,56 @@ def test_color_bars_come_back_by_the_tags(
     error = (found - torch.tensor(BARS) * 0.75).abs()
     assert error.mean() * 255 <= 2
     assert error.max() * 255 <= 4
+
+
+def combed_film(index: int, layout: PixelLayout, size: tuple[int, int]) -> list[np.ndarray]:
+    """Telecined: of every five pictures, two have fields of two drawings."""
+    group, place = divmod(index, 5)
+    top, bottom = ((0, 0), (1, 1), (1, 2), (2, 3), (3, 3))[place]
+    planes = drawn_bar(8 * group + 2 * top, layout, size)
+    for plane, other in zip(planes, drawn_bar(8 * group + 2 * bottom, layout, size)):
+        plane[1::2] = other[1::2]
+    return planes
+
+
+def drawn_bar(moment: int, layout: PixelLayout, size: tuple[int, int]) -> list[np.ndarray]:
+    planes = []
+    for height, width in layout.plane_shapes(*size):
+        x = np.mgrid[0:height, 0:width][1] * size[1] // width
+        planes.append(np.where((x - 3 * moment) % 48 < 9, 60, 180).astype(np.uint16))
+    return planes
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_combed_film_comes_out_progressive(tmp_path: Path, suffix: str) -> None:
+    source = make_clip(
+        tmp_path / "in.mkv", size=(96, 64), frames=30, bframes=2, picture=combed_film
+    )
+    output = tmp_path / f"out.{suffix}"
+    result = run(source, output, replace(FAST, model="identity", crf=4))
+    assert_same_times(source, output)
+    assert any("telecined" in note and "progressive" in note for note in result.plan.notes)
+    assert any("12 frames got a field back" in warning for warning in result.warnings)
+    with av.open(str(output)) as container:
+        assert not any(picture.interlaced_frame for picture in container.decode(video=0))
+    assert not find_interlacing(probe(output)).may_be_combed
+    for index, frame in enumerate(frames_of(output)):
+        group, place = divmod(index, 5)
+        film = drawn_bar(8 * group + 2 * (0, 1, 1, 2, 3)[place], PixelLayout("420", 8), (64, 96))
+        assert np.abs(frame.planes[0].numpy() - film[0].astype(float)).mean() < 4
+
+
+def test_fields_are_left_where_that_is_asked_for(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", size=(96, 64), frames=30, picture=combed_film)
+    options = RunOptions(model="identity", codec="ffv1", deinterlace="off")
+    result = run(source, tmp_path / "out.mkv", options)
+    said = [text for text in (*result.plan.notes, *result.warnings) if "telecined" in text]
+    assert len(said) == 2 and all("off" in text for text in said)
+    for before, after in zip(frames_of(source), frames_of(tmp_path / "out.mkv"), strict=True):
+        assert torch.equal(before.planes[0], after.planes[0])
+
+
+def test_nothing_is_said_of_progressive_film(tmp_path: Path) -> None:
+    result = run(make_clip(tmp_path / "in.mkv"), tmp_path / "out.mkv", FAST)
+    assert not result.plan.deinterlaces
+    assert not any("progressive" in text for text in (*result.plan.notes, *result.warnings))

@@ -21,19 +21,23 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from remaster.frames import Frame, PixelLayout
+from remaster.media.deinterlace import Deinterlaced, FieldReport, deinterlaced
+from remaster.media.fields import Choice, Order
 from remaster.media.formats import is_planar, planar_format, plane_order
 from remaster.media.opening import open_source
 from remaster.media.packets import RESTART_SECONDS, clock_starts_again
 from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
 
-__all__ = ["DamageReport", "read_frames"]
+__all__ = ["DamageReport", "FieldReport", "read_frames"]
 
 _FORMATS_WITHOUT_PTS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "dirac", "obu")
 _MISSING_SECONDS = 0.5
 """Less may be a long last picture."""
 
 _SEEK_MARGINS_SECONDS = (0, 2, 10, 60)
+_LEAD_IN_SECONDS = 1
+"""Deinterlacing looks at the picture before `start` too."""
 
 
 @dataclass
@@ -69,6 +73,8 @@ def read_frames(
     start: Fraction | None = None,
     end: Fraction | None = None,
     damage: DamageReport | None = None,
+    deinterlace: Order | None = None,
+    fields: FieldReport | None = None,
 ) -> Iterator[Frame]:
     """The frames of a source with start <= time < end, in presentation order.
 
@@ -80,6 +86,9 @@ def read_frames(
     Packets that cannot be decoded are counted in `damage` and reading goes on behind them.
     Pictures whose size or format changes in the middle are brought to that of the first.
 
+    `deinterlace` is the order of the fields of an interlaced source: its frames then come
+    progressive, as many and at the same times. What was done to them is counted in `fields`.
+
     Raises SourceError when the clock starts again before `end` in a way that
     `source.timeline` does not know.
     """
@@ -87,21 +96,34 @@ def read_frames(
     time_base = source.video.time_base
     last: int | None = None
     until = 0
-    for pts, picture in _on_one_clock(source, _timed_pictures(source, start, damage), end):
+    lead_in = start if start is None or deinterlace is None else start - _LEAD_IN_SECONDS
+    pictures = _on_one_clock(source, _timed_pictures(source, lead_in, damage), end)
+    for each in _progressive(pictures, deinterlace):
+        pts, length = each.pts, each.decoded.duration or 0
         if start is not None and pts * time_base < start:
             continue
         if end is not None and pts * time_base >= end:
             return
-        picture = _as_the_first(source, picture, pts, damage)
+        picture = _as_the_first(source, each.shown, pts, damage)
         if last is not None and pts <= last:
             pts = last + 1
             damage.moved_frames += 1
-        last, until = pts, pts + max(picture.duration or 0, 1)
-        damage.corrupt_frames += picture.is_corrupt
-        yield Frame(pts, _planes(picture, source.video.layout), picture.duration or 0)
+        last, until = pts, pts + max(length, 1)
+        damage.corrupt_frames += each.decoded.is_corrupt
+        if fields is not None:
+            fields.count(each.choice)
+        yield Frame(pts, _planes(picture, source.video.layout), length)
     if source.video_end_seconds is not None and last is not None:
         missing = float(source.video_end_seconds - until * time_base)
         damage.missing_seconds = missing if missing > _MISSING_SECONDS else 0.0
+
+
+def _progressive(
+    pictures: Iterator[tuple[int, VideoFrame]], order: Order | None
+) -> Iterator[Deinterlaced]:
+    if order is not None:
+        return deinterlaced(pictures, order)
+    return (Deinterlaced(pts, each, each, Choice.DECODED) for pts, each in pictures)
 
 
 def _on_one_clock(
@@ -289,23 +311,18 @@ def _as_the_first(
     source: Source, picture: VideoFrame, pts: int, damage: DamageReport
 ) -> VideoFrame:
     """A picture in the size and format of the film's first; nearly always as it is."""
-    video = source.video
-    if (picture.width, picture.height, picture.format.name) == (
-        video.width,
-        video.height,
-        source.pixel_format,
-    ):
+    video, layout = source.video, source.video.layout
+    is_of_size = (picture.width, picture.height) == (video.width, video.height)
+    if is_of_size and picture.format.name in (source.pixel_format, planar_format(layout)):
         return picture
     if not damage.resized_frames:
         seconds = float(pts * video.time_base)
         found = f"{picture.width}x{picture.height} {picture.format.name}"
         damage.first_resized = f"{found} at {seconds:.3f} s"
     damage.resized_frames += 1
-    same = picture.reformat(
+    return picture.reformat(
         video.width, video.height, source.pixel_format, interpolation=Interpolation.BICUBIC
     )
-    same.pts, same.time_base, same.duration = picture.pts, picture.time_base, picture.duration
-    return same
 
 
 def _planes(picture: VideoFrame, layout: PixelLayout) -> tuple[torch.Tensor, ...]:

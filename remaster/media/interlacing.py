@@ -1,0 +1,212 @@
+"""Whether a source is interlaced, found out from a few short stretches before work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+
+import av
+from av.container import InputContainer
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from remaster.media.deinterlace import as_planar, deinterlaced
+from remaster.media.fields import SMALLEST_SIDE, Choice, Fields, Order, Step, step
+from remaster.media.opening import open_source
+from remaster.media.probe import Source
+
+__all__ = ["Interlacing", "find_interlacing"]
+
+_PLACES = 9
+_PICTURES_AT_EACH = 12
+_MOST_PACKETS = 100
+"""More than pictures, read at one place."""
+
+_SHORT_SECONDS = 6
+"""A film as short as this is looked at from its beginning, without seeking."""
+
+_LEAN = 0.15
+"""A progressive film's steps stay below 0.1, but for a few on noise."""
+
+_FEWEST_STEPS = 4
+_LEAST_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Interlacing:
+    """What the fields of a source hold."""
+
+    kind: str
+    """`progressive`; `interlaced`: video, a moment in each field; `telecined`: film whose fields
+    are shared out among pictures; `unknown`: nothing moves where it was looked at, or the
+    pictures are too small to tell."""
+
+    order: Order | None
+    """Which field is the earlier one, where that is known."""
+
+    is_flagged: bool
+    """Whether the file says that its pictures are interlaced."""
+
+    combed_share: float
+    """Of the steps between pictures in motion, those that show two fields apart: 0 to 1."""
+
+    @property
+    def may_be_combed(self) -> bool:
+        """Whether fields apart were found, or the file says that there may be some."""
+        return self.kind in ("interlaced", "telecined") or self.is_flagged
+
+    @property
+    def words(self) -> str:
+        """A sentence's beginning: `the source is telecined (bottom field first)`."""
+        first = {Order.TOP_FIRST: " (top field first)", Order.BOTTOM_FIRST: " (bottom field first)"}
+        if self.kind == "progressive" and self.is_flagged:
+            return "the source is flagged interlaced, though its pictures look progressive"
+        if self.kind == "unknown" and self.is_flagged:
+            return "the source is flagged interlaced"
+        order = first[self.order] if self.order is not None else ""
+        unflagged = "" if self.is_flagged or not self.may_be_combed else ", unflagged"
+        return f"the source is {self.kind}{unflagged}{order}"
+
+
+def find_interlacing(source: Source) -> Interlacing:
+    """Look at short stretches of a source, spread over its length; it is never read whole.
+
+    Damage is passed over: what cannot be decoded says nothing.
+    """
+    stretches = [stretch for stretch in _stretches(source) if stretch]
+    flagged = [each for stretch in stretches for each in stretch if each.interlaced_frame]
+    measured = [list(_steps(stretch)) for stretch in stretches]
+    steps = [each for steps in measured for each in steps if each.lean is not None]
+    orders = [_order(each) for each in (steps, *measured)]
+    order = next((each for each in orders if each is not None), None)
+    share = 0.0
+    if order is not None:
+        share = sum(each.lean_to(order) > _LEAN for each in steps) / len(steps)
+        kind = _kind(stretches, order)
+    else:
+        kind = "progressive" if len(steps) >= _FEWEST_STEPS else "unknown"
+        order = _stated_order(flagged[0]) if flagged else None
+    return Interlacing(kind, order, bool(flagged), share)
+
+
+def _order(steps: list[Step]) -> Order | None:
+    """The order that steps agree on; None where the fields of most move together."""
+    moving = [each for each in steps if each.lean is not None]
+    counts = {order: sum(each.lean_to(order) > _LEAN for each in moving) for order in Order}
+    order = max(counts, key=lambda each: counts[each])
+    agreeing, others = counts[order], sum(counts.values()) - counts[order]
+    is_clear = agreeing >= max(_FEWEST_STEPS, 4 * others, _LEAST_SHARE * len(moving))
+    return order if is_clear else None
+
+
+def _kind(stretches: list[list[VideoFrame]], order: Order) -> str:
+    """What brings the film back: fields from neighbours, or interpolation."""
+    choices = [
+        each.choice for stretch in stretches for each in deinterlaced(enumerate(stretch), order)
+    ]
+    matched = sum(each in (Choice.PREVIOUS, Choice.NEXT) for each in choices)
+    return "telecined" if matched > choices.count(Choice.INTERPOLATED) else "interlaced"
+
+
+def _steps(stretch: list[VideoFrame]) -> Iterator[Step]:
+    if min(stretch[0].width, stretch[0].height) < SMALLEST_SIDE:
+        return
+    fields = [Fields.of(as_planar(picture)) for picture in stretch]
+    for earlier, later in zip(fields, fields[1:]):
+        yield step(earlier, later)
+
+
+def _stated_order(picture: VideoFrame) -> Order:
+    """The order that a picture flagged as interlaced states."""
+    graph = Graph()
+    buffer = graph.add_buffer(
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        time_base=Fraction(1, 25),
+    )
+    graph.link_nodes(
+        buffer, graph.add("select", r"eq(interlace_type\,TOPFIRST)"), graph.add("buffersink")
+    )
+    graph.configure()
+    picture.pts, picture.time_base = 0, Fraction(1, 25)
+    graph.vpush(picture)
+    graph.vpush(None)
+    try:
+        graph.vpull()
+    except av.EOFError:
+        return Order.BOTTOM_FIRST
+    return Order.TOP_FIRST
+
+
+def _stretches(source: Source) -> Iterator[list[VideoFrame]]:
+    """Neighbouring pictures, whole ones, at several places."""
+    length = source.duration_seconds
+    if length is None or length <= _SHORT_SECONDS:
+        yield from _first_stretch(source)
+        return
+    with open_source(source.path) as container:
+        stream = container.streams[source.video_index]
+        assert isinstance(stream, VideoStream)
+        begin = container.start_time or 0
+        last: int | None = None
+        looked_at = 0
+        for place in range(_PLACES):
+            try:
+                container.seek(begin + round(length * av.time_base * (place + 0.5) / _PLACES))
+            except av.FFmpegError:
+                continue
+            for run in _runs(container, stream, _PICTURES_AT_EACH):
+                if last is None or run[0].pts is None or run[0].pts > last:
+                    looked_at += len(run)
+                    yield run
+                last = run[-1].pts if last is None else max(last, run[-1].pts or last)
+    if looked_at < _PLACES * _PICTURES_AT_EACH // 2:  # few keyframes: many places were the same
+        yield from _first_stretch(source)
+
+
+def _first_stretch(source: Source) -> Iterator[list[VideoFrame]]:
+    with open_source(source.path) as container:
+        stream = container.streams[source.video_index]
+        assert isinstance(stream, VideoStream)
+        yield from _runs(container, stream, _PLACES * _PICTURES_AT_EACH)
+
+
+def _runs(container: InputContainer, stream: VideoStream, count: int) -> Iterator[list[VideoFrame]]:
+    """Up to `count` pictures from where the container stands, parted where one is missing."""
+    run: list[VideoFrame] = []
+    for picture in islice(_pictures(container, stream, count + _MOST_PACKETS), count):
+        if picture is not None and (not run or _is_alike(run[-1], picture)):
+            run.append(picture)
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _pictures(
+    container: InputContainer, stream: VideoStream, most_packets: int
+) -> Iterator[VideoFrame | None]:
+    """Whole pictures in order, None for others."""
+    try:
+        for packet in islice(container.demux(stream), most_packets):
+            try:
+                pictures = stream.decode(packet)
+            except av.FFmpegError:
+                yield None
+                continue
+            yield from (None if each.is_corrupt else each for each in pictures)
+    except av.FFmpegError:
+        return
+
+
+def _is_alike(earlier: VideoFrame, later: VideoFrame) -> bool:
+    return (earlier.width, earlier.height, earlier.format.name) == (
+        later.width,
+        later.height,
+        later.format.name,
+    )
