@@ -19,11 +19,11 @@ from av.video.stream import VideoStream
 
 from remaster.errors import OutputError, VerificationError
 from remaster.frames import Frame, VideoInfo
-from remaster.media import matroska
+from remaster.media import matroska, mp4
 from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, container_format
 from remaster.media.film import FilmEncoder, needs_pixel_aspect
-from remaster.media.holding import held_dispositions, held_tags, held_track_tags
+from remaster.media.holding import HOLDINGS, held_dispositions, held_tags, held_track_tags
 from remaster.media.packets import Span
 from remaster.media.placing import flush_to_disk, keep_beside, partial_file, put_in_place
 from remaster.media.probe import Chapter, Source
@@ -164,6 +164,9 @@ class Writer:
             if needs_pixel_aspect(self._video, self._format):
                 with self._partial.open("r+b") as file:
                     matroska.write_pixel_aspect(file, self._video.sample_aspect_ratio)
+            if not HOLDINGS[self._format].untold_default:
+                with self._partial.open("r+b") as file:
+                    mp4.enable_subtitles(file, self._copier.subtitles_by_default)
             flush_to_disk(self._partial)
         self._verify()
         size = self._partial.stat().st_size
@@ -172,18 +175,21 @@ class Writer:
         return Written(self._output, len(self._film.pts), size, warnings)
 
     def _verify(self) -> None:
-        film = self._source.streams[self._source.video_index]
         expected = Expectation(
+            source=self._source,
+            is_whole=self._span.is_whole,
             container=self._format,
             video=self._video,
             codec=self._encoding.codec,
             pts=self._film.pts,
             rotation=self._source.rotation,
             mirror=self._source.mirror,
-            film=film,
             tags=self._tags(),
+            streams=[planned.stream for planned in self.plan.having("copy", "convert")],
             tallies=self._copier.tallies,
-            attachments=self._copier.attachments,
+            attachments=[
+                self._copier.attachment(planned.stream)[0] for planned in self.plan.having("attach")
+            ],
             chapters=[_as_read(chapter) for chapter in self._chapters()],
         )
         try:
