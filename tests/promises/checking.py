@@ -158,7 +158,14 @@ def differences(
     hold("HDR10", before.light == after.light)
     hold("film language", before.film.language == after.film.language)
     hold("film title", before.film.title == after.film.title)
-    hold("film flags", _same_flags(before.film.flags, after.film.flags, may_be_default=True))
+    hold(
+        "film flags",
+        _same_flags(
+            before.film.flags,
+            after.film.flags,
+            may_be_default=not before.film.flags & Disposition.default,
+        ),
+    )
     hold("tags", all(after.tags.get(key) == value for key, value in before.tags.items()))
     hold("attachments", sorted(before.attachments) == sorted(after.attachments))
     hold("covers", sorted(c for _, c in before.covers) == sorted(c for _, c in after.covers))
@@ -405,7 +412,7 @@ def _near(found: Collection[Fraction | None], wanted: Collection[Fraction | None
 
 
 def _same_bars(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
-    return all(np.abs(a - b).max() < 0.06 for a, b in zip(before, after))
+    return all(np.abs(a - b).max() < 0.03 for a, b in zip(before, after))
 
 
 def _same_color(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
