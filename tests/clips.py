@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
@@ -36,6 +37,9 @@ from remaster.media.formats import (
 Picture = Callable[[int, PixelLayout, tuple[int, int]], Sequence[np.ndarray]]
 """(index, layout, (height, width)) to the planes of `layout`, code values."""
 
+Wave = Callable[[np.ndarray], np.ndarray]
+"""Seconds to amplitudes, -1 to 1."""
+
 _SAMPLE_RATE = 48000
 _CHUNK = 1024
 _ASS_HEADER = (
@@ -59,6 +63,11 @@ class Sound:
     offset_seconds: Fraction = Fraction(0)
     frequency: int = 440
     title: str = ""
+    wave: Wave | None = None
+    """Instead of a tone."""
+
+    flags: int = 0
+    layout: str = "stereo"
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,8 @@ class Subtitles:
     lines: Sequence[tuple[float, float, str]]
     codec: str = "subrip"
     language: str = "eng"
+    title: str = ""
+    flags: int = 0
 
 
 def moving_picture(index: int, layout: PixelLayout, size: tuple[int, int]) -> list[np.ndarray]:
@@ -105,15 +116,19 @@ def make_clip(
     color: Color | None = None,
     sar: Fraction = Fraction(1),
     rotation: int = 0,
+    matrix: Sequence[int] | None = None,
     video_offset_seconds: Fraction = Fraction(0),
     picture: Picture = moving_picture,
     audio: Sequence[Sound] = (Sound(),),
     audio_seconds: float | None = None,
     subtitles: Sequence[Subtitles] = (),
     attachments: Mapping[str, bytes] | None = None,
+    files: Mapping[str, tuple[str, bytes]] | None = None,
     cover: bytes | None = None,
     chapters: Sequence[tuple[float, float, str]] = (),
     metadata: Mapping[str, str] | None = None,
+    film_tags: Mapping[str, str] | None = None,
+    film_flags: int = 0,
     muxer_options: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a clip; the container follows from the extension.
@@ -121,8 +136,10 @@ def make_clip(
     Args:
         size: (width, height).
         rotation: degrees counter-clockwise by which players turn the picture.
+        matrix: instead of that, the nine numbers of FFmpeg's display matrix.
         time_base: of `pts`; 1/rate by default.
         pts: the frames' times, for a variable rate; otherwise 0, 1, 2, ... frames.
+        files: further attachments, as (mimetype, bytes).
         color: tags; None leaves the file silent.
         audio_seconds: length of the sound; that of the pictures by default.
     """
@@ -133,12 +150,18 @@ def make_clip(
     with av.open(f"file:{path}", "w", container_options=dict(muxer_options or {})) as output:
         film = _add_film(output, codec, pix_fmt, size, rate, time_base, color, sar)
         film.options.update({**_FAST.get(codec, {}), **(options or {}), "bf": str(bframes)})
+        film.metadata.update(film_tags or {})
+        film.disposition = Disposition(film_flags)
         if rotation:
             film.set_display_rotation(rotation)
+        if matrix is not None:
+            film.set_display_matrix(matrix)
         tracks = [_add_sound(output, sound) for sound in audio]
         texts = [_add_subtitles(output, each) for each in subtitles]
         for name, data in (attachments or {}).items():
             output.add_attachment(name, "application/x-truetype-font", data)
+        for name, (mimetype, data) in (files or {}).items():
+            output.add_attachment(name, mimetype, data)
         art = _add_cover(output, cover) if cover is not None else None
         output.metadata.update(metadata or {})
         output.set_chapters([_chapter(i, *chapter) for i, chapter in enumerate(chapters, 1)])
@@ -186,7 +209,8 @@ def _add_film(
 def _add_sound(output: OutputContainer, sound: Sound) -> AudioStream:
     track = output.add_stream(sound.codec, rate=_SAMPLE_RATE)
     assert isinstance(track, AudioStream)
-    track.codec_context.layout = "stereo"
+    track.codec_context.layout = sound.layout
+    track.disposition = Disposition(sound.flags)
     track.metadata["language"] = sound.language
     if sound.title:
         track.metadata["title"] = sound.title
@@ -202,6 +226,9 @@ def _add_subtitles(output: OutputContainer, subtitles: Subtitles) -> Stream:
     else:
         stream = output.add_mux_stream(subtitles.codec)
     stream.metadata["language"] = subtitles.language
+    stream.disposition = Disposition(subtitles.flags)
+    if subtitles.title:
+        stream.metadata["title"] = subtitles.title
     return stream
 
 
@@ -263,10 +290,16 @@ def _fill(frame: VideoFrame, number: int, values: np.ndarray, layout: PixelLayou
 def _tone(track: AudioStream, sound: Sound, seconds: float) -> Iterator[Packet[AudioStream]]:
     total = round(seconds * _SAMPLE_RATE)
     first = round(sound.offset_seconds * _SAMPLE_RATE)
-    wave = np.sin(np.arange(total) * (2 * np.pi * sound.frequency / _SAMPLE_RATE)) * 0.2
+    seconds_of = np.arange(total) / _SAMPLE_RATE
+    wave = (
+        np.sin(seconds_of * 2 * np.pi * sound.frequency) * 0.2
+        if sound.wave is None
+        else sound.wave(seconds_of + float(sound.offset_seconds))
+    )
     for position in range(0, total, _CHUNK):
         chunk = wave[position : position + _CHUNK].astype(np.float32)
-        frame = AudioFrame.from_ndarray(np.stack([chunk, chunk]), format="fltp", layout="stereo")
+        channels = np.stack([chunk] * AudioLayout(sound.layout).nb_channels)
+        frame = AudioFrame.from_ndarray(channels, format="fltp", layout=sound.layout)
         frame.rate, frame.pts = _SAMPLE_RATE, first + position
         frame.time_base = Fraction(1, _SAMPLE_RATE)
         yield from track.encode(frame)

@@ -11,7 +11,7 @@ from typing import Self
 import av
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, Discard, Stream
+from av.stream import AttachmentStream, Discard, Disposition, Stream
 
 from remaster.media.holding import track_tags
 from remaster.media.opening import open_source
@@ -49,8 +49,6 @@ class PacketCopier:
         self._tracks: dict[int, Track] = {}
         self._resources = ExitStack()
         self._pending: tuple[Fraction, Packet[Stream] | None] | None = None
-        self.attachments: list[Attachment] = []
-        """The fonts and pictures which the header carries."""
 
     def __enter__(self) -> Self:
         self._input = self._resources.enter_context(open_source(self._source.path))
@@ -63,6 +61,15 @@ class PacketCopier:
     def tallies(self) -> tuple[Tally, ...]:
         """Of every stream that is fed with packets, in the order of the output."""
         return tuple(track.tally for track in self._tracks.values())
+
+    @property
+    def subtitles_by_default(self) -> tuple[bool, ...]:
+        """Of every subtitle stream in the output, whether it is shown unless told otherwise."""
+        return tuple(
+            bool(track.info.disposition & Disposition.default)
+            for track in self._tracks.values()
+            if track.info.kind == "subtitle"
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -78,7 +85,7 @@ class PacketCopier:
         """Give the output a stream, or an attachment, for a planned one."""
         source = self._input.streams[planned.stream.index]
         if planned.action == "attach":
-            self._attach(planned.stream, source, output)
+            self._attach(planned.stream, output)
         elif planned.action != "drop":
             strict = output.format.name not in _EQUAL_TIMES_ALLOWED
             stream = new_stream(planned, source, output)
@@ -101,21 +108,27 @@ class PacketCopier:
                 self._output.mux(self._pending[1])
             self._pending = next(self._packets, None)
 
-    def _attach(self, info: StreamInfo, source: Stream, output: OutputContainer) -> None:
+    def attachment(self, info: StreamInfo) -> tuple[Attachment, bytes]:
+        """A font or a cover of the source, as it is to be attached."""
+        source = self._input.streams[info.index]
         is_font = info.kind == "attachment"
         data = _attached_file(source) if is_font else _first_payload(self._source, info.index)
         suffix = {"mjpeg": "jpg"}.get(info.codec, info.codec)
         mimetype = {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
-        tags = track_tags(info.metadata)
-        found = Attachment(
-            tags.pop("filename", "attachment" if is_font else f"cover.{suffix}"),
-            tags.pop("mimetype", "application/octet-stream" if is_font else mimetype),
+        tags = {key.lower(): value for key, value in info.metadata.items()}
+        described = Attachment(
+            tags.get("filename") or ("attachment" if is_font else f"cover.{suffix}"),
+            tags.get("mimetype") or ("application/octet-stream" if is_font else mimetype),
             tags.get("title", ""),
             digest(data),
         )
-        attachment = output.add_attachment(found.name, found.mimetype, data)
-        attachment.metadata.update(tags)
-        self.attachments.append(found)
+        return described, data
+
+    def _attach(self, info: StreamInfo, output: OutputContainer) -> None:
+        described, data = self.attachment(info)
+        attachment = output.add_attachment(described.name, described.mimetype, data)
+        for key, value in track_tags(info.metadata).items():
+            attachment.metadata.setdefault(key, value)
 
     def _read(self) -> Iterator[tuple[Fraction, Packet[Stream] | None]]:
         """(time in seconds of the output, packet ready to be muxed or None for the film's).

@@ -138,7 +138,14 @@ _APPLE_WORDS = {
 }
 """ISO 639-2, both of its forms, to the words of Apple's list."""
 
-_MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
+_MUXER_TAGS = (
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "duration",
+    "software",
+)
 _DERIVED_TAGS = ("duration", "bps", "number_of_", "_statistics_", "vendor_id", "timecode")
 """Of a stream: found out from its packets, or from a tag of the file."""
 
@@ -178,7 +185,7 @@ class Holding:
     """Whether chapters have an end and a first start of their own."""
 
     untold_default: bool
-    """Whether a kind of stream may have none that is shown by default."""
+    """Whether films or sounds may be without one that is played by default."""
 
 
 HOLDINGS: Mapping[str, Holding] = {

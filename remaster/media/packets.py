@@ -46,6 +46,11 @@ class Span:
     is_clipped: bool
     """Whether what lies before second 0 of the output is left out."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of the source."""
+        return self.length is None and not self.is_clipped
+
     @staticmethod
     def of(source: Source, start: Fraction | None, end: Fraction | None) -> Span:
         """`start` and `end` in seconds, `source.origin` already subtracted."""

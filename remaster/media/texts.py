@@ -155,13 +155,17 @@ def _from_mov_text(payload: bytes) -> str:
     data = payload[2 : 2 + length]
     encoding = "utf-16" if data[:2] in (b"\xfe\xff", b"\xff\xfe") else "utf-8"
     text = data.decode(encoding, "replace").rstrip("\0")
-    marks = [""] * (len(text) + 1)
+    faces = [0] * len(text)
     for start, end, face in _styles(payload[2 + length :]):
-        for name, bit in _FACES.items():
-            if face & bit and start < min(end, len(text)):
-                marks[start] += f"<{name}>"
-                marks[min(end, len(text))] = f"</{name}>" + marks[min(end, len(text))]
-    return "".join(mark + letter for mark, letter in zip(marks, [*text, ""], strict=True))
+        faces[start:end] = [face] * len(faces[start:end])
+    parts: list[str] = []
+    current: list[str] = []
+    for letter, face in zip([*text, ""], [*faces, 0], strict=True):
+        kept = [name for name in current if _FACES[name] & face]
+        wanted = kept + [name for name, bit in _FACES.items() if bit & face and name not in kept]
+        parts += (_turn(current, wanted), letter)
+        current = wanted
+    return "".join(parts)
 
 
 def _styles(boxes: bytes) -> Iterator[tuple[int, int, int]]:

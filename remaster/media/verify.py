@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -52,14 +53,18 @@ class Expectation:
 
     rotation: int
     mirror: tuple[int, int, int, int] | None
-    film: StreamInfo
-    """The source's, whose language, title and flags are kept."""
-
     tags: Mapping[str, str]
     """Of the file, as far as the container holds them."""
 
+    source: Source
+    is_whole: bool
+    """Whether the source is written from its start to its end."""
+
+    streams: Sequence[StreamInfo]
+    """The source's that are fed with packets, in order."""
+
     tallies: Sequence[Tally]
-    """Of every other stream, in order; MP4 forgets those which had no packets."""
+    """Of every one of them; MP4 forgets those which had no packets."""
 
     attachments: Sequence[Attachment]
     """What the header carries."""
@@ -93,6 +98,7 @@ def verify(path: Path, expected: Expectation) -> None:
     _check_chapters(found, expected)
     _check_frame_times(contents.pts, found.video.time_base, expected)
     _check_attachments(contents.attachments, expected)
+    _check_tallies(expected)
     others = [tally for tally in expected.tallies if tally.packets and not tally.stream.is_cover]
     _check(
         [tally.stream.kind for tally, _ in contents.tallies],
@@ -128,7 +134,9 @@ def _check_picture(found: Source, expected: Expectation) -> None:
         _check(getattr(video.color, name), getattr(wanted.color, name), f"colour {name}")
     if says_light(expected.codec):
         _check(video.light, wanted.light, "HDR10 metadata")
-    _check_description(film, expected.film, expected.container, is_film=True)
+    source = expected.source
+    described = source.streams[source.video_index]
+    _check_description(film, described, expected.container, is_film=True)
 
 
 def _check_description(
@@ -143,7 +151,8 @@ def _check_description(
     _check_tags(track_tags(found.metadata), tags, "tag", f"the {name}")
     due = normal_dispositions(container, wanted.disposition)
     seen = normal_dispositions(container, found.disposition)
-    if not HOLDINGS[container].untold_default:  # the first of a kind has it, if no other does
+    if not HOLDINGS[container].untold_default and wanted.kind != "subtitle":
+        # the first of a kind has it, if no other does
         seen |= due & Disposition.default
         due |= seen & Disposition.default
     _check(seen, due, f"flags of the {name}")
@@ -183,6 +192,25 @@ def _check_chapters(found: Source, expected: Expectation) -> None:
             _check(float(seen.start), float(due.start), f"start of the chapter {title!r}")
         if holds_ends and abs(seen.end - due.end) > _TOLERANCE_SECONDS:
             _check(float(seen.end), float(due.end), f"end of the chapter {title!r}")
+
+
+def _check_tallies(expected: Expectation) -> None:
+    """That nothing was forgotten on the way: every stream, every packet of a whole source."""
+    tallies = expected.tallies
+    _check([str(t.stream) for t in tallies], [str(s) for s in expected.streams], "list of streams")
+    copied = {t.stream.index: Tally(t.stream) for t in tallies if not t.converted_to}
+    if not expected.is_whole or not copied:
+        return
+    with open_source(expected.source.path) as container, suppress(av.FFmpegError):
+        for packet in container.demux([container.streams[index] for index in copied]):
+            if packet.size:
+                tally = copied[packet.stream_index]
+                _count(packet, tally.stream, tally)
+    for tally in tallies:
+        if not tally.converted_to:
+            source = copied[tally.stream.index]
+            _check(tally.packets, source.packets, f"number of packets of the {tally.stream}")
+            _check(tally.digest, source.digest, f"bytes of the {tally.stream}")
 
 
 def _codec(name: str) -> str:

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from remaster.errors import OutputError, VerificationError
 from remaster.frames import Frame, VideoInfo
-from remaster.media import matroska
+from remaster.media import matroska, mp4
 from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, container_format
 from remaster.media.external_film import (
@@ -28,7 +28,7 @@ from remaster.media.external_film import (
     rehearse_external,
 )
 from remaster.media.film import FilmDescription, FilmEncoder, needs_pixel_aspect
-from remaster.media.holding import held_dispositions, held_tags, held_track_tags
+from remaster.media.holding import HOLDINGS, held_dispositions, held_tags, held_track_tags
 from remaster.media.packets import Span
 from remaster.media.piping import (
     PipeOutput,
@@ -208,6 +208,9 @@ class Writer:
             if self._pixel_aspect is not None:
                 with self._partial.open("r+b") as file:
                     matroska.write_pixel_aspect(file, self._pixel_aspect)
+            if not HOLDINGS[self._format].untold_default:
+                with self._partial.open("r+b") as file:
+                    mp4.enable_subtitles(file, self._copier.subtitles_by_default)
             flush_to_disk(self._partial)
         self._verify()
         size = self._partial.stat().st_size
@@ -238,18 +241,19 @@ class Writer:
             )
 
     def _verify(self) -> None:
-        film = self._source.streams[self._source.video_index]
         expected = Expectation(
+            source=self._source,
+            is_whole=self._span.is_whole,
             container=self._format,
             video=self._video,
             codec=self._encoding.codec,
             pts=self._film.pts,
             rotation=self._source.rotation,
             mirror=self._source.mirror,
-            film=film,
             tags=self._tags(),
+            streams=[planned.stream for planned in self.plan.having("copy", "convert")],
             tallies=self._copier.tallies,
-            attachments=self._copier.attachments,
+            attachments=self._attachments,
             chapters=[_as_read(chapter) for chapter in self._chapters()],
         )
         try:
@@ -284,6 +288,9 @@ class Writer:
 
     def _begin(self) -> None:
         """Write the header; an external encoder must have said its parameters by then."""
+        self._attachments = [
+            self._copier.attachment(planned.stream)[0] for planned in self.plan.having("attach")
+        ]
         self._add_streams()
         self._container.start_encoding()
         if self._pipe is not None:
