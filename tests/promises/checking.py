@@ -180,7 +180,7 @@ def differences(
         hold(f"{old.kind} title", old.title == new.title)
         hold(f"{old.kind} flags", _same_flags(old.flags, new.flags, _is_lonely(old, before)))
         hold(f"{old.kind} tags", all(new.tags.get(k) == v for k, v in old.tags.items()))
-        if is_whole:
+        if is_whole and old.kind == new.kind:
             _hold_packets(old, new, hold)
             if old.beep is not None and before.flashes:
                 distances = [
