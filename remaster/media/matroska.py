@@ -1,4 +1,4 @@
-"""The shape of pixels in a Matroska file, which PyAV cannot tell FFmpeg's muxer.
+"""What PyAV or FFmpeg cannot say or read of a Matroska file: the shape of pixels, nested chapters.
 
 The muxer writes a display size only for what it takes from `AVStream.sample_aspect_ratio`, which
 PyAV does not set, or for stereoscopic films. So a film whose pixels are not square is announced as
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
-__all__ = ["ANNOUNCEMENT", "MUXER_OPTIONS", "write_pixel_aspect"]
+__all__ = ["ANNOUNCEMENT", "MUXER_OPTIONS", "count_chapters", "write_pixel_aspect"]
 
 ANNOUNCEMENT: Mapping[str, str] = {"stereo_mode": "left_right"}
 """Tags of the film's stream that make room for a display size."""
@@ -24,6 +24,8 @@ MUXER_OPTIONS: Mapping[str, str] = {"write_crc32": "0"}
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _STEREO_MODE, _DISPLAY_WIDTH, _DISPLAY_HEIGHT = 0x53B8, 0x54B0, 0x54BA
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xB0, 0xBA
+_CLUSTER, _CHAPTERS, _EDITION, _CHAPTER = 0x1F43B675, 0x1043A770, 0x45B9, 0xB6
+_DEEPEST = 8
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,30 @@ def write_pixel_aspect(file: BinaryIO, ratio: Fraction) -> None:
                 file.write(value.to_bytes(sizes[identity], "big"))
 
 
+def count_chapters(file: BinaryIO) -> int:
+    """How many chapters an open Matroska file has in all its editions, nested ones too.
+
+    FFmpeg reads one row of them. Only what lies before the pictures is looked at, where every
+    program writes them.
+    """
+    file.seek(0, 2)
+    whole = _Element(0, 0, file.tell())
+    for segment in _children(file, whole, _SEGMENT):
+        for part in _children(file, segment):
+            if part.identity == _CLUSTER:
+                break
+            if part.identity == _CHAPTERS:
+                editions = _children(file, part, _EDITION)
+                return sum(_nested(file, edition, _DEEPEST) for edition in editions)
+        break
+    return 0
+
+
+def _nested(file: BinaryIO, parent: _Element, levels: int) -> int:
+    chapters = _children(file, parent, _CHAPTER) if levels else ()
+    return sum(1 + _nested(file, chapter, levels - 1) for chapter in chapters)
+
+
 def _videos(file: BinaryIO) -> Iterator[dict[int, _Element]]:
     """The parts, by identity, of the video description of every track."""
     file.seek(0, 2)
@@ -88,7 +114,7 @@ def _children(file: BinaryIO, parent: _Element, identity: int | None = None) -> 
 
 def _variable_number(file: BinaryIO, *, keep_marker: bool) -> int:
     """An EBML number: as many bytes follow the first as it has leading zero bits."""
-    first = file.read(1)[0]
+    first = (file.read(1) or b"\xff")[0]  # a file that breaks off
     length = 9 - first.bit_length()
     data = bytes([first]) + file.read(length - 1)
     value = int.from_bytes(data, "big")

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from remaster import color
 from remaster.errors import SourceError
 from remaster.frames import VideoInfo
+from remaster.media import matroska
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
 from remaster.media.hdr import read_light, side_data, unkept_side_data
 from remaster.media.opening import open_source
@@ -105,6 +106,9 @@ class Source:
     mirror: tuple[int, int, int, int] | None = None
     """The display matrix (a, b, c, d) of a film that players also turn over; mostly None."""
 
+    unread_chapters: int = 0
+    """Chapters of further editions, or inside others, which FFmpeg does not read."""
+
     lost_with_pictures: tuple[str, ...] = ()
     """In words, what the first picture carries that is not written again."""
 
@@ -146,6 +150,7 @@ def probe(path: str | Path) -> Source:
             rotation=frame.rotation,
             guessed=guessed,
             mirror=_mirror(frame),
+            unread_chapters=_unread_chapters(path, format_name, len(chapters)),
             lost_with_pictures=unkept_side_data(frame),
         )
 
@@ -212,6 +217,13 @@ def _read_chapters(container: InputContainer, origin: Fraction) -> tuple[Chapter
         )
         for chapter in container.chapters()
     )
+
+
+def _unread_chapters(path: Path, format_name: str, read: int) -> int:
+    if "matroska" not in format_name:
+        return 0
+    with path.open("rb") as file:
+        return max(matroska.count_chapters(file) - read, 0)
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:

@@ -18,6 +18,8 @@ from remaster.media.holding import (
     normal_dispositions,
     track_tags,
 )
+from remaster.media.probe import probe
+from remaster.media.streams import plan_streams
 from tests.clips import Sound, make_clip
 
 ENCODERS = {"webm": ("libvpx-vp9", "libopus"), "mov": ("libx264", "pcm_s16le")}
@@ -146,3 +148,25 @@ def test_a_stream_is_called_by_its_name_in_mp4() -> None:
     assert held_track_tags("matroska", {"encoder": "x264", "MOOD": "x"}, is_film=True) == {
         "MOOD": "x"
     }
+
+
+def test_chapters_inside_others_are_counted_and_named(tmp_path: Path) -> None:
+    """FFmpeg reads the outer ones of the first edition."""
+    chapters = ((0, 0.4, "Part one, which is long"), (0.4, 0.9, "Part two"))
+    path = make_clip(tmp_path / "in.mkv", chapters=chapters)
+    assert probe(path).unread_chapters == 0
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\xb6", data.index(b"\x10\x43\xa7\x70"))
+    title = data.index(b"Part one, which is long")
+    inner = b"\xb6\x84\x73\xc4\x81\x07"  # a chapter with an identity and nothing else
+    while data[title - 1] != 0x80 | len("Part one, which is long"):
+        title -= 1
+    display = data.rindex(b"\x80", at, title - 2)
+    size = data[display + 1] & 0x7F
+    data[display : display + 2 + size] = (
+        inner + b"\xec" + bytes([0x80 | (size + 2 - 8)]) + bytes(size + 2 - 8)
+    )
+    path.write_bytes(bytes(data))
+    source = probe(path)
+    assert source.unread_chapters == 1
+    assert any("inside others" in words for words in plan_streams(source, "matroska").warnings)
