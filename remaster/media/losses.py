@@ -39,6 +39,11 @@ def file_losses(source: Source, container: str) -> Iterator[str]:
             f"The chapters have gaps or overlap: in {container} files each ends where the next "
             f"begins, and the first begins at 0."
         )
+    if source.unread_chapters:
+        yield (
+            f"{source.unread_chapters} chapters that lie inside others or in further editions "
+            f"are left out."
+        )
     named = [s for s in source.streams if s.is_cover and "filename" in s.metadata]
     if holds.covers and not holds.cover_names and named:
         yield f"The cover pictures lose their file names: {container} files keep the pictures."

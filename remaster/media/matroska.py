@@ -1,4 +1,4 @@
-"""The shape of pixels in a Matroska file, which PyAV cannot tell FFmpeg's muxer.
+"""What PyAV or FFmpeg cannot say or read of a Matroska file: the shape of pixels, nested chapters.
 
 The muxer writes a display size only for what it takes from `AVStream.sample_aspect_ratio`, which
 PyAV does not set, or for stereoscopic films. So a film whose pixels are not square is announced as
@@ -14,7 +14,13 @@ from fractions import Fraction
 from io import BytesIO
 from typing import BinaryIO
 
-__all__ = ["ANNOUNCEMENT", "MUXER_OPTIONS", "late_parts", "write_pixel_aspect"]
+__all__ = [
+    "ANNOUNCEMENT",
+    "MUXER_OPTIONS",
+    "count_chapters",
+    "late_parts",
+    "write_pixel_aspect",
+]
 
 ANNOUNCEMENT: Mapping[str, str] = {"stereo_mode": "left_right"}
 """Tags of the film's stream that make room for a display size."""
@@ -27,9 +33,11 @@ _STEREO_MODE, _DISPLAY_WIDTH, _DISPLAY_HEIGHT = 0x53B8, 0x54B0, 0x54BA
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xB0, 0xBA
 _EBML, _SEEK_HEAD, _CLUSTER = 0x1A45DFA3, 0x114D9B74, 0x1F43B675
 _SEEK, _SEEK_ID = 0x4DBB, 0x53AB
-_PARTS = {0x1043A770: "chapters", 0x1941A469: "attachments", 0x1254C367: "tags"}
+_CHAPTERS, _EDITION, _CHAPTER = 0x1043A770, 0x45B9, 0xB6
+_PARTS = {_CHAPTERS: "chapters", 0x1941A469: "attachments", 0x1254C367: "tags"}
 _LARGEST_PART = 1 << 31
 _CHUNK = 1 << 20
+_DEEPEST = 8
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,30 @@ def _sought(data: bytes) -> set[int]:
         for seek in _children(file, _Element(0, 0, len(data)), _SEEK)
         for entry in _children(file, seek, _SEEK_ID)
     }
+
+
+def count_chapters(file: BinaryIO) -> int:
+    """How many chapters an open Matroska file has in all its editions, nested ones too.
+
+    FFmpeg reads one row of them. Only what lies before the pictures is looked at, where every
+    program writes them.
+    """
+    file.seek(0, 2)
+    whole = _Element(0, 0, file.tell())
+    for segment in _children(file, whole, _SEGMENT):
+        for part in _children(file, segment):
+            if part.identity == _CLUSTER:
+                break
+            if part.identity == _CHAPTERS:
+                editions = _children(file, part, _EDITION)
+                return sum(_nested(file, edition, _DEEPEST) for edition in editions)
+        break
+    return 0
+
+
+def _nested(file: BinaryIO, parent: _Element, levels: int) -> int:
+    chapters = _children(file, parent, _CHAPTER) if levels else ()
+    return sum(1 + _nested(file, chapter, levels - 1) for chapter in chapters)
 
 
 def _videos(file: BinaryIO) -> Iterator[dict[int, _Element]]:

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from remaster import color
 from remaster.errors import SourceError
 from remaster.frames import VideoInfo
+from remaster.media import matroska
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
 from remaster.media.hdr import read_light, side_data, unkept_side_data
 from remaster.media.opening import late_in_pipe, open_source
@@ -110,6 +111,9 @@ class Source:
     mirror: tuple[int, int, int, int] | None = None
     """The display matrix (a, b, c, d) of a film that players also turn over; mostly None."""
 
+    unread_chapters: int = 0
+    """Chapters of further editions, or inside others, which FFmpeg does not read."""
+
     lost_with_pictures: tuple[str, ...] = ()
     """In words, what the first picture carries that is not written again."""
 
@@ -165,6 +169,7 @@ def probe(path: str | Path) -> Source:
             guessed=guessed,
             timeline=timeline,
             mirror=_mirror(frame),
+            unread_chapters=_unread_chapters(path, format_name, len(chapters)),
             lost_with_pictures=unkept_side_data(frame),
             late=_late_parts(streams, chapters) if is_pipe(path) else (),
         )
@@ -243,6 +248,13 @@ def _late_parts(streams: tuple[StreamInfo, ...], chapters: tuple[Chapter, ...]) 
     """What a pipe holds behind its pictures; an MP4's chapters are a text track."""
     has_track = any(each.kind == "data" and each.codec == "bin_data" for each in streams)
     return ("chapters",) if has_track and not chapters else late_in_pipe()
+
+
+def _unread_chapters(path: Path, format_name: str, read: int) -> int:
+    if "matroska" not in format_name or is_pipe(path):
+        return 0
+    with path.open("rb") as file:
+        return max(matroska.count_chapters(file) - read, 0)
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:

@@ -180,7 +180,7 @@ def differences(
         hold(f"{old.kind} title", old.title == new.title)
         hold(f"{old.kind} flags", _same_flags(old.flags, new.flags, _is_lonely(old, before)))
         hold(f"{old.kind} tags", all(new.tags.get(k) == v for k, v in old.tags.items()))
-        if is_whole:
+        if is_whole and old.kind == new.kind:
             _hold_packets(old, new, hold)
             if old.beep is not None and before.flashes:
                 distances = [
@@ -344,7 +344,8 @@ def _loud_at(path: Path, index: int) -> Fraction | None:
 
 def _look_at(picture: VideoFrame, found: Found, film: VideoStream) -> None:
     planes, bits = _planes(picture)
-    time = (picture.pts if picture.pts is not None else picture.dts) * picture.time_base
+    ticks = picture.pts if picture.pts is not None else picture.dts
+    time = Fraction(-1000) if ticks is None else ticks * picture.time_base
     found.times.append(time)
     rgb = _rgb(planes, bits, picture)
     row = rgb(CODE_END / 2)
@@ -482,7 +483,7 @@ def texts(track: Track) -> Iterator[tuple[Fraction | None, Fraction, str]]:
     for time, length, _, data in track.packets:
         if track.codec == "mov_text":
             data = data[2 : 2 + int.from_bytes(data[:2], "big")]
-        text = data.decode().rstrip("\0")
+        text = data.decode(errors="replace").rstrip("\0")
         if track.codec in ("ass", "ssa"):
             text = re.sub(r"\{[^}]*\}", "", text.split(",", 8)[8]).replace(r"\N", "\n")
         text = re.sub(r"</?[a-z][^>]*>", "", text)

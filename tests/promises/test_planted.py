@@ -354,6 +354,7 @@ FAULTS = [
         on_film(lambda _, p: later(p, Fraction(-1, 2))),
         "frame times",
         clip={"video_offset_seconds": Fraction(1, 2), "color": NTSC_COLOR},
+        target="out.mp4",
     ),
     Fault(
         "the film comes 40 ms late", on_film(lambda _, p: later(p, Fraction(1, 25))), "frame times"
