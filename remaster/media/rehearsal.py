@@ -67,7 +67,8 @@ def forgotten_in(memory: io.BytesIO, video: VideoInfo, container_format: str) ->
     memory.seek(0)
     with av.open(memory, "r") as found:
         stream = found.streams.video[0]
-        next(found.decode(stream))
+        if next(found.decode(stream), None) is None:
+            return ["pictures"]
         return _differences(stream, video)
 
 
