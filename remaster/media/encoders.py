@@ -16,7 +16,14 @@ from remaster.frames import PixelLayout
 from remaster.media.containers import CONTAINERS, container_format, takes
 from remaster.media.formats import layout_of, planar_format
 
-__all__ = ["Encoding", "available_encoders", "choose_encoding", "container_format", "takes"]
+__all__ = [
+    "Encoding",
+    "available_encoders",
+    "can_hold",
+    "choose_encoding",
+    "container_format",
+    "takes",
+]
 
 
 @dataclass(frozen=True)
@@ -167,6 +174,14 @@ def choose_encoding(
     options |= _quality_options(codec, traits, crf)
     options |= _preset_options(codec, traits, encoder_preset, layout_of(pixel_format))
     return Encoding(codec, pixel_format, options)
+
+
+def can_hold(suffix: str, codec: str) -> bool:
+    """Whether a file with this ending (`.mp4`) holds what an encoder makes.
+
+    An encoder that is not there is for `choose_encoding` to refuse: it is held everywhere.
+    """
+    return codec not in available_encoders() or _holds(CONTAINERS[suffix], codec)
 
 
 @lru_cache(maxsize=64)

@@ -58,10 +58,17 @@ class Written:
     warnings: tuple[str, ...]
 
 
-def check_output(output: Path, source: Source, *, overwrite: bool) -> None:
-    """Raise OutputError or OptionsError for a path that a film cannot be written to."""
+def check_output(
+    output: Path, source: Source, *, overwrite: bool, folder_to_come: bool = False
+) -> None:
+    """Raise OutputError or OptionsError for a path that a film cannot be written to.
+
+    `folder_to_come`: its folder need not be there yet, only one that it can be made in.
+    """
     container_format(output)
     folder = output.absolute().parent
+    while folder_to_come and not folder.exists():
+        folder = folder.parent
     if not folder.is_dir():
         raise OutputError(f"There is no directory {folder}: create it, or write elsewhere.")
     if output.is_dir():

@@ -1,0 +1,223 @@
+"""`remaster probe`: what a file holds, and what a remaster of it would hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from remaster.commands.console import clean, columns, say
+from remaster.errors import OutputError
+from remaster.media.details import describe, disposition_names
+from remaster.media.probe import Source, StreamInfo, probe
+from remaster.media.streams import PlannedStream, plan_streams
+
+__all__ = ["clock", "color_words", "document", "size_words", "streams_table", "words"]
+
+_TARGETS = {"mkv": "matroska", "mp4": "mp4"}
+_ACTIONS = {"copy": "copied", "attach": "attached", "drop": "left out"}
+_SOURCE_COLOR = ("matrix", "range", "primaries", "transfer")
+
+
+def print_holdings(path: Path, *, as_json: bool) -> None:
+    """Say what a file holds. Raises SourceError when it is no video that can be read."""
+    found = document(probe(path))
+    say(json.dumps(found) if as_json else words(found))
+
+
+def document(source: Source) -> dict[str, Any]:
+    """Everything `remaster probe` knows, in plain types."""
+    details = describe(source)
+    video, film = source.video, source.streams[source.video_index]
+    fates = {name: _fates(source, container) for name, container in _TARGETS.items()}
+    aspect = video.sample_aspect_ratio
+    shown = (round(video.width * aspect), video.height)
+    return {
+        "file": str(source.path),
+        "container": source.format_name,
+        "bytes": details.bytes,
+        "bit_rate": details.bit_rate,
+        "duration_seconds": source.duration_seconds,
+        "video": {
+            "stream": source.video_index,
+            "codec": film.codec,
+            "profile": details.profile,
+            "size": [video.width, video.height],
+            "pixel_aspect": str(aspect),
+            "display_size": list(shown[::-1] if source.rotation % 180 else shown),
+            "frame_rate": None if video.frame_rate is None else str(video.frame_rate),
+            "variable_frame_rate": details.is_variable,
+            "frames": video.frame_count,
+            "pixel_format": source.pixel_format,
+            "bit_depth": video.layout.bit_depth,
+            "rotation": source.rotation,
+            "color": {name: getattr(video.color, name) for name in _SOURCE_COLOR},
+            "color_assumed": list(source.guessed),
+        },
+        "streams": [
+            {
+                "index": stream.index,
+                "kind": "cover" if stream.is_cover else stream.kind,
+                "codec": stream.codec or None,
+                "details": _details(stream, details.sounds, details.attachment_bytes),
+                "language": stream.language,
+                "title": stream.title or stream.metadata.get("filename"),
+                "flags": disposition_names(stream.disposition),
+                "becomes": {name: fate[stream.index] for name, fate in fates.items()},
+            }
+            for stream in source.streams
+        ],
+        "chapters": [
+            {
+                "start": float(chapter.start),
+                "end": float(chapter.end),
+                "title": chapter.metadata.get("title"),
+            }
+            for chapter in source.chapters
+        ],
+        "metadata": dict(source.metadata),
+        "refused": {name: fate[-1] for name, fate in fates.items() if -1 in fate},
+    }
+
+
+def words(found: Mapping[str, Any]) -> str:
+    """The document of a file, for people."""
+    return "\n".join([clean(found["file"]), *columns(list(_facts(found)), indent=2), *_rest(found)])
+
+
+def color_words(color: Mapping[str, str], assumed: Sequence[str]) -> str:
+    """A colour, each field with whether the file states it."""
+    parts = {
+        "matrix": color["matrix"],
+        "range": f"{color['range']} range",
+        "primaries": f"primaries {color['primaries']}",
+        "transfer": f"transfer {color['transfer']}",
+    }
+    stated = [words for name, words in parts.items() if name not in assumed]
+    guessed = [words for name, words in parts.items() if name in assumed]
+    said = [
+        f"{', '.join(group)} ({label})"
+        for group, label in ((stated, "stated"), (guessed, "assumed"))
+        if group
+    ]
+    return "; ".join(said)
+
+
+def clock(seconds: float) -> str:
+    """A time as H:MM:SS, or M:SS.s below ten minutes."""
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 10:
+        return f"{int(minutes)}:{rest:04.1f}"
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{int(rest):02d}"
+
+
+def size_words(count: float) -> str:
+    """A number of bytes with the unit it is best said in."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count / size:.0f} GB"
+    return f"{count:.0f} bytes"
+
+
+def fate_words(planned: PlannedStream) -> str:
+    """What becomes of a stream, without the reason."""
+    if planned.action == "convert":
+        return f"becomes {planned.codec}"
+    return _ACTIONS[planned.action]
+
+
+def streams_table(streams: Sequence[Mapping[str, Any]], fates: Sequence[str]) -> list[str]:
+    """Lines with a heading: every stream, and what it becomes under each name in `fates`."""
+    heading = ["", "kind", "codec", "", "language", "title", "flags"]
+    rows = [
+        [
+            str(stream["index"]),
+            stream["kind"],
+            stream["codec"] or "?",
+            stream["details"],
+            stream["language"] or "",
+            stream["title"] or "",
+            " ".join(stream["flags"]),
+            *(stream["becomes"][name] for name in fates),
+        ]
+        for stream in streams
+    ]
+    used = [any(row[place] for row in rows) for place in range(len(heading))]
+    heading = [name if is_used else "" for name, is_used in zip(heading, used)]
+    table = [[*heading, *(f"to {name}" for name in fates)], *rows]
+    return columns([[clean(cell) for cell in row] for row in table], indent=4)
+
+
+def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(what, words) for everything but streams, chapters and tags."""
+    video = found["video"]
+    rate = found["bit_rate"]
+    length = found["duration_seconds"]
+    yield (
+        "file",
+        ", ".join(
+            part
+            for part in (
+                found["container"],
+                clock(length) if length is not None else "length not stated",
+                size_words(found["bytes"]),
+                f"{rate / 1000:.0f} kb/s" if rate else "",
+            )
+            if part
+        ),
+    )
+    width, height = video["size"]
+    shape = f"{width}x{height}"
+    if video["pixel_aspect"] != "1" or video["rotation"]:
+        shown = "x".join(map(str, video["display_size"]))
+        pixels = f", pixels {video['pixel_aspect'].replace('/', ':')}"
+        shape += f" shown as {shown}" + (pixels if video["pixel_aspect"] != "1" else "")
+    if video["rotation"]:
+        shape += f", turned by {video['rotation']} degrees"
+    profile = f" ({video['profile']})" if video["profile"] else ""
+    yield "video", f"{video['codec']}{profile}, {shape}"
+    yield "", f"{_rate_words(video)}, {video['pixel_format']}, {video['bit_depth']} bit"
+    yield "colour", color_words(video["color"], video["color_assumed"])
+
+
+def _rate_words(video: Mapping[str, Any]) -> str:
+    rate = f"{float(Fraction(video['frame_rate'])):.6g} fps" if video["frame_rate"] else "no rate"
+    if video["variable_frame_rate"]:
+        rate = f"variable rate, {rate} on average"
+    return rate + (f", {video['frames']} frames" if video["frames"] else "")
+
+
+def _rest(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "  streams"
+    yield from streams_table(found["streams"], list(_TARGETS))
+    for name, reason in found["refused"].items():
+        yield f"    to {name}: refused. {clean(reason)}"
+    if found["chapters"]:
+        yield "  chapters"
+        rows = [(clock(each["start"]), clean(each["title"] or "")) for each in found["chapters"]]
+        yield from columns(rows, indent=4)
+    if found["metadata"]:
+        yield "  tags"
+        tags = [(clean(key), clean(value)) for key, value in found["metadata"].items()]
+        yield from columns(tags, indent=4)
+
+
+def _details(stream: StreamInfo, sounds: Mapping[int, str], attached: Mapping[int, int]) -> str:
+    if stream.index in attached:
+        return size_words(attached[stream.index])
+    return sounds.get(stream.index, "")
+
+
+def _fates(source: Source, container: str) -> dict[int, str]:
+    """Index of a stream to what becomes of it; under -1 why the container is refused."""
+    try:
+        planned = plan_streams(source, container).streams
+    except OutputError as error:
+        return {**{stream.index: "-" for stream in source.streams}, -1: str(error)}
+    fates = {stream.index: "as chapters" for stream in source.streams}
+    fates |= {each.stream.index: fate_words(each) for each in planned}
+    fates[source.video_index] = "remastered"
+    return fates
