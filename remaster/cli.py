@@ -12,12 +12,13 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from remaster.commands.completion import completion_script
 from remaster.commands.configuration import ENVIRONMENT, check_environment, read_configuration
 from remaster.commands.console import say, tell
-from remaster.commands.inputs import find_work
+from remaster.commands.inputs import Job, Work, find_work
 from remaster.commands.program import GroupedCommand, Program
 from remaster.commands.shows import SHOWS
-from remaster.errors import OptionsError, RemasterError
+from remaster.errors import OptionsError
 from remaster.options import PRECISIONS, RunOptions
 from remaster.released import released
 from remaster.train.options import SIZES, TrainOptions
@@ -59,23 +60,14 @@ class FrameSize(click.ParamType[tuple[int, int]]):
         return int(width), int(height)
 
 
-class ModelName(click.ParamType[str]):
-    """A network's name or a file of weights; the shell completes both."""
-
-    name = "name"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, context: click.Context | None
-    ) -> str:
-        return str(value)
-
-    def shell_complete(
-        self, context: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem[Any]]:
-        names = {*MODELS_WITHOUT_WEIGHTS, *released()}
-        names |= {name.rsplit("-x", 1)[0] for name in released()}
-        found = [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
-        return found or [CompletionItem(incomplete, type="file")]
+def complete_model(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem[Any]]:
+    """Names of networks, or files where none begins so."""
+    names = {*MODELS_WITHOUT_WEIGHTS, *released()}
+    names |= {name.rsplit("-x", 1)[0] for name in released()}
+    found = [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]
 
 
 class RunCommand(GroupedCommand):
@@ -95,9 +87,7 @@ class RunCommand(GroupedCommand):
         return super().invoke(ctx)
 
 
-@click.group(
-    cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG
-)
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
 @click.version_option(package_name="remaster")
 def main() -> None:
     """Enlarge and restore old anime, and lose nothing else the file held.
@@ -106,9 +96,7 @@ def main() -> None:
     """
 
 
-@main.command(
-    cls=RunCommand, epilog=EPILOG, context_settings={"auto_envvar_prefix": ENVIRONMENT}
-)
+@main.command(cls=RunCommand, epilog=EPILOG, context_settings={"auto_envvar_prefix": ENVIRONMENT})
 @click.argument(
     "inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -124,8 +112,8 @@ def main() -> None:
 @click.option(
     "-m",
     "--model",
-    type=ModelName(),
     default=RunOptions.model,
+    shell_complete=complete_model,
     show_default=True,
     help="A name `remaster models` lists, or a .safetensors file.",
 )
@@ -193,10 +181,8 @@ def main() -> None:
     show_default=True,
     help="Shown on standard error.",
 )
-def run(
-    inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **flags: Any
-) -> None:
-    """Remaster video files, and folders of them with their sub-folders.
+def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **flags: Any) -> None:
+    """Remaster video files, or folders of them.
 
     \b
     Examples: remaster run old_episode.mp4 -o hd.mp4 --scale 4
@@ -354,7 +340,9 @@ def train(data: tuple[Path, ...], output: Path, **flags: Any) -> None:
 def score(
     weights: tuple[Path, ...], data: tuple[Path, ...], folders: tuple[str, ...], side: int
 ) -> None:
-    """Score weights on pictures they never saw, beside bicubic and Lanczos.
+    """Score weights beside bicubic and Lanczos.
+
+    The pictures are those of folders that the weights never saw.
 
     Example: remaster score mine-x2.safetensors --data stills/ --folder kept_back
     """
@@ -363,3 +351,43 @@ def score(
 
     pictures = held_out_pictures(data, folders, side)
     say(as_table([s for path in weights for s in score_weights(path, pictures)]))
+
+
+@main.command(epilog=EPILOG)
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--json", "as_json", is_flag=True, help="A JSON document a line.")
+def probe(files: tuple[Path, ...], as_json: bool) -> None:
+    """Say what files hold, and what a remaster keeps of it.
+
+    Example: remaster probe old_episode.mkv
+    """
+    from remaster.commands.batch import for_each
+    from remaster.commands.holdings import print_holdings
+
+    work = Work([Job(path, path) for path in files])
+    show = SHOWS["json" if as_json else "none"]()
+    sys.exit(for_each(work, lambda job: print_holdings(job.source, as_json=as_json), show))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def doctor(as_json: bool) -> None:
+    """Check that remaster can work here, and how well.
+
+    Example: remaster doctor
+    """
+    from remaster.commands.doctor import examine
+
+    sys.exit(examine(as_json=as_json))
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script for a shell's completion.
+
+    Example: remaster completion bash > ~/.local/share/bash-completion/completions/remaster
+    """
+    say(completion_script(shell, main))

@@ -99,7 +99,9 @@ class RunOptions:
         times = {"--start": self.start, "--end": self.end, "--duration": self.duration}
         given = [name for name, value in times.items() if value is not None]
         if given:
-            raise OptionsError(f"--preview chooses the part itself: leave {' and '.join(given)} out")
+            raise OptionsError(
+                f"--preview chooses the part itself: leave {' and '.join(given)} out"
+            )
         if self.preview <= 0:
             raise OptionsError(f"--preview must be positive, not {float(self.preview):g}")
 

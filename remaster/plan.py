@@ -57,9 +57,7 @@ def make_plan(
     `folder_to_come`: the output's folder need not be there yet.
     """
     source = probe(source_path)
-    check_output(
-        output, source, overwrite=options.overwrite, folder_to_come=folder_to_come
-    )
+    check_output(output, source, overwrite=options.overwrite, folder_to_come=folder_to_come)
     video = source.video
     container = container_format(output)
     width, height = output_size(video, options)

@@ -19,7 +19,7 @@ _NEVER = ("config", "help")
 
 
 def read_configuration(
-    context: click.Context, parameter: click.Parameter, path: Path | None
+    context: click.Context, _parameter: click.Parameter, path: Path | None
 ) -> Path | None:
     """Take a file's `[run]` table for the defaults of a command; a callback for --config.
 

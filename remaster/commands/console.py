@@ -9,7 +9,18 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
-__all__ = ["clean", "columns", "one_line", "open_missing", "say", "tell", "trouble", "width"]
+__all__ = [
+    "clean",
+    "clock",
+    "columns",
+    "one_line",
+    "open_missing",
+    "say",
+    "size_words",
+    "tell",
+    "trouble",
+    "width",
+]
 
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Marks that change the order of what follows on the line."""
@@ -59,6 +70,23 @@ def width(text: str) -> int:
     """Columns that a text takes on a terminal; Japanese characters take two."""
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
+
+
+def clock(seconds: float) -> str:
+    """A time as H:MM:SS, or M:SS.s below ten minutes."""
+    tenths = round(seconds * 10)
+    if tenths < 6000:
+        return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+    minutes = round(seconds) // 60
+    return f"{minutes // 60}:{minutes % 60:02d}:{round(seconds) % 60:02d}"
+
+
+def size_words(count: float) -> str:
+    """A number of bytes with the unit it is best said in."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.{0 if count >= 10 * size else 1}f} {unit}"
+    return f"{count:.0f} bytes"
 
 
 def columns(rows: Sequence[Sequence[str]], *, indent: int = 0, gap: int = 2) -> list[str]:

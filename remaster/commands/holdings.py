@@ -8,17 +8,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from remaster.commands.console import clean, columns, say
+from remaster.commands.console import clean, clock, columns, say, size_words
 from remaster.errors import OutputError
-from remaster.media.details import describe, disposition_names
+from remaster.frames import Color
+from remaster.media.details import Details, describe, disposition_names
 from remaster.media.probe import Source, StreamInfo, probe
-from remaster.media.streams import PlannedStream, plan_streams
+from remaster.media.streams import StreamPlan, plan_streams
 
-__all__ = ["clock", "color_words", "document", "size_words", "streams_table", "words"]
+__all__ = [
+    "color_fields",
+    "color_words",
+    "print_holdings",
+    "stream_document",
+    "stream_fates",
+    "streams_table",
+]
 
 _TARGETS = {"mkv": "matroska", "mp4": "mp4"}
-_ACTIONS = {"copy": "copied", "attach": "attached", "drop": "left out"}
-_SOURCE_COLOR = ("matrix", "range", "primaries", "transfer")
+_COLOR_FIELDS = ("matrix", "range", "primaries", "transfer")
 
 
 def print_holdings(path: Path, *, as_json: bool) -> None:
@@ -37,6 +44,7 @@ def document(source: Source) -> dict[str, Any]:
     return {
         "file": str(source.path),
         "container": source.format_name,
+        "container_name": details.format_words,
         "bytes": details.bytes,
         "bit_rate": details.bit_rate,
         "duration_seconds": source.duration_seconds,
@@ -53,18 +61,12 @@ def document(source: Source) -> dict[str, Any]:
             "pixel_format": source.pixel_format,
             "bit_depth": video.layout.bit_depth,
             "rotation": source.rotation,
-            "color": {name: getattr(video.color, name) for name in _SOURCE_COLOR},
+            "color": color_fields(video.color),
             "color_assumed": list(source.guessed),
         },
         "streams": [
             {
-                "index": stream.index,
-                "kind": "cover" if stream.is_cover else stream.kind,
-                "codec": stream.codec or None,
-                "details": _details(stream, details.sounds, details.attachment_bytes),
-                "language": stream.language,
-                "title": stream.title or stream.metadata.get("filename"),
-                "flags": disposition_names(stream.disposition),
+                **stream_document(stream, details),
                 "becomes": {name: fate[stream.index] for name, fate in fates.items()},
             }
             for stream in source.streams
@@ -80,6 +82,27 @@ def document(source: Source) -> dict[str, Any]:
         "metadata": dict(source.metadata),
         "refused": {name: fate[-1] for name, fate in fates.items() if -1 in fate},
     }
+
+
+def stream_document(stream: StreamInfo, details: Details) -> dict[str, Any]:
+    """What is known of one stream, in plain types."""
+    attached = details.attachment_bytes.get(stream.index)
+    return {
+        "index": stream.index,
+        "kind": "cover" if stream.is_cover else stream.kind,
+        "codec": stream.codec or None,
+        "details": details.sounds.get(stream.index, "")
+        if attached is None
+        else size_words(attached),
+        "language": stream.language,
+        "title": stream.title or stream.metadata.get("filename"),
+        "flags": disposition_names(stream.disposition),
+    }
+
+
+def color_fields(color: Color) -> dict[str, str]:
+    """The fields of a colour by their names."""
+    return {name: getattr(color, name) for name in _COLOR_FIELDS}
 
 
 def words(found: Mapping[str, Any]) -> str:
@@ -105,32 +128,11 @@ def color_words(color: Mapping[str, str], assumed: Sequence[str]) -> str:
     return "; ".join(said)
 
 
-def clock(seconds: float) -> str:
-    """A time as H:MM:SS, or M:SS.s below ten minutes."""
-    minutes, rest = divmod(seconds, 60)
-    if minutes < 10:
-        return f"{int(minutes)}:{rest:04.1f}"
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{int(rest):02d}"
+def streams_table(streams: Sequence[Mapping[str, Any]], fates: Mapping[str, str]) -> list[str]:
+    """Lines with a heading: every stream, and what it becomes.
 
-
-def size_words(count: float) -> str:
-    """A number of bytes with the unit it is best said in."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count / size:.0f} GB"
-    return f"{count:.0f} bytes"
-
-
-def fate_words(planned: PlannedStream) -> str:
-    """What becomes of a stream, without the reason."""
-    if planned.action == "convert":
-        return f"becomes {planned.codec}"
-    return _ACTIONS[planned.action]
-
-
-def streams_table(streams: Sequence[Mapping[str, Any]], fates: Sequence[str]) -> list[str]:
-    """Lines with a heading: every stream, and what it becomes under each name in `fates`."""
+    `fates` are keys of each stream's `becomes`, with their headings.
+    """
     heading = ["", "kind", "codec", "", "language", "title", "flags"]
     rows = [
         [
@@ -138,7 +140,7 @@ def streams_table(streams: Sequence[Mapping[str, Any]], fates: Sequence[str]) ->
             stream["kind"],
             stream["codec"] or "?",
             stream["details"],
-            stream["language"] or "",
+            "" if stream["language"] in (None, "und") else stream["language"],
             stream["title"] or "",
             " ".join(stream["flags"]),
             *(stream["becomes"][name] for name in fates),
@@ -147,7 +149,7 @@ def streams_table(streams: Sequence[Mapping[str, Any]], fates: Sequence[str]) ->
     ]
     used = [any(row[place] for row in rows) for place in range(len(heading))]
     heading = [name if is_used else "" for name, is_used in zip(heading, used)]
-    table = [[*heading, *(f"to {name}" for name in fates)], *rows]
+    table = [[*heading, *fates.values()], *rows]
     return columns([[clean(cell) for cell in row] for row in table], indent=4)
 
 
@@ -157,11 +159,11 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     rate = found["bit_rate"]
     length = found["duration_seconds"]
     yield (
-        "file",
+        "container",
         ", ".join(
             part
             for part in (
-                found["container"],
+                found["container_name"],
                 clock(length) if length is not None else "length not stated",
                 size_words(found["bytes"]),
                 f"{rate / 1000:.0f} kb/s" if rate else "",
@@ -192,7 +194,7 @@ def _rate_words(video: Mapping[str, Any]) -> str:
 
 def _rest(found: Mapping[str, Any]) -> Iterator[str]:
     yield "  streams"
-    yield from streams_table(found["streams"], list(_TARGETS))
+    yield from streams_table(found["streams"], {name: f"to {name}" for name in _TARGETS})
     for name, reason in found["refused"].items():
         yield f"    to {name}: refused. {clean(reason)}"
     if found["chapters"]:
@@ -205,19 +207,19 @@ def _rest(found: Mapping[str, Any]) -> Iterator[str]:
         yield from columns(tags, indent=4)
 
 
-def _details(stream: StreamInfo, sounds: Mapping[int, str], attached: Mapping[int, int]) -> str:
-    if stream.index in attached:
-        return size_words(attached[stream.index])
-    return sounds.get(stream.index, "")
-
-
 def _fates(source: Source, container: str) -> dict[int, str]:
     """Index of a stream to what becomes of it; under -1 why the container is refused."""
     try:
-        planned = plan_streams(source, container).streams
+        return stream_fates(source, plan_streams(source, container))
     except OutputError as error:
         return {**{stream.index: "-" for stream in source.streams}, -1: str(error)}
+
+
+def stream_fates(source: Source, planned: StreamPlan) -> dict[int, str]:
+    """Index of a stream to what becomes of it, in words."""
     fates = {stream.index: "as chapters" for stream in source.streams}
-    fates |= {each.stream.index: fate_words(each) for each in planned}
+    for each in planned.streams:
+        reason = f": {each.reason}" if each.reason else ""
+        fates[each.stream.index] = each.fate + reason
     fates[source.video_index] = "remastered"
     return fates

@@ -13,13 +13,12 @@ from remaster.errors import OptionsError, SourceError
 
 __all__ = ["VIDEO_SUFFIXES", "Job", "Work", "find_work", "natural_key"]
 
-VIDEO_SUFFIXES = frozenset(
-    (
-        ".mp4 .m4v .mov .qt .mkv .webm .avi .divx .ts .m2ts .mts .m2t .vob .mpg .mpeg .m1v .m2v "
-        ".mpe .mpv .evo .wmv .asf .flv .f4v .ogv .ogm .rm .rmvb .3gp .3g2 .dv .mxf .nut .wtv .y4m "
-        ".h264 .264 .hevc .h265 .265 .vc1 .ivf .obu"
-    ).split()
-)
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".divx", ".ts", ".m2ts", ".mts",
+    ".m2t", ".vob", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".evo", ".wmv", ".asf",
+    ".flv", ".f4v", ".ogv", ".ogm", ".rm", ".rmvb", ".3gp", ".3g2", ".dv", ".mxf", ".nut", ".wtv",
+    ".y4m", ".h264", ".264", ".hevc", ".h265", ".265", ".vc1", ".ivf", ".obu",
+})  # fmt: skip
 """What is taken from a folder; a file that is named itself is always tried."""
 
 WRITTEN = (".mkv", ".mp4", ".mov", ".webm")

@@ -15,7 +15,7 @@ from remaster.errors import OptionsError, RemasterError
 
 __all__ = ["FAILED", "INTERRUPTED", "SOME_FAILED", "WRONG_USAGE", "GroupedCommand", "Program"]
 
-LONGEST_FLAGS = 28
+LONGEST_FLAGS = 30
 FAILED, WRONG_USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 
 

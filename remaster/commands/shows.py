@@ -29,6 +29,11 @@ class Failure:
     source: Path
     reason: str
 
+    @property
+    def reason_alone(self) -> str:
+        """The reason without the name that it begins with, for a line that has it already."""
+        return self.reason.removeprefix(clean(str(self.source))).lstrip(": ")
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -81,6 +86,10 @@ class Show:
 class Bar(Show):
     """Notes, a bar and a report."""
 
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, ...], str] = {}
+        """Notes to the name of the file that they were first told for."""
+
     def batch(self, work: Work) -> None:
         """Say how many films go where, and what is left alone."""
         films = f"{len(work.jobs)} films" if len(work.jobs) != 1 else "1 film"
@@ -101,9 +110,18 @@ class Bar(Show):
             f"{str(plan.dtype).removeprefix('torch.')}, "
             f"{plan.encoding.codec} {plan.encoding.pixel_format}"
         )
+        self._tell_notes(plan)
+        self.bar = _bar(self.source.name, disable=None)
+
+    def _tell_notes(self, plan: Plan) -> None:
+        """Every note; those of a file before in a word, since a season's are all alike."""
+        before = self._told.get(plan.notes) if plan.notes else None
+        if before is not None:
+            tell(f"notes: as for {clean(before)}")
+            return
+        self._told[plan.notes] = plan.source.path.name
         for note in plan.notes:
             tell(f"note: {note}")
-        self.bar = _bar(self.source.name, disable=None)
 
     def progress(self, state: Progress) -> None:
         """Move the bar."""
@@ -125,7 +143,7 @@ class Bar(Show):
     def summary(self, summary: Summary) -> None:
         """Say how many were done, and list those which were not."""
         say(str(summary))
-        rows = [("failed", clean(str(f.source)), f.reason) for f in summary.failures]
+        rows = [(clean(str(f.source)), f.reason_alone) for f in summary.failures]
         if rows:
             say("\n".join(columns(rows, indent=2)))
 

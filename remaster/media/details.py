@@ -29,6 +29,9 @@ _TICK_ALLOWED = Fraction(1, 500)
 class Details:
     """Facts about a file that change nothing in how it is remastered."""
 
+    format_words: str
+    """What kind of file it is, in FFmpeg's words for people."""
+
     bytes: int
     bit_rate: int | None
     """Bits a second, of everything together."""
@@ -51,6 +54,7 @@ def describe(source: Source) -> Details:
         film = container.streams[source.video_index]
         assert isinstance(film, VideoStream)
         return Details(
+            format_words=container.format.long_name,
             bytes=source.path.stat().st_size,
             bit_rate=container.bit_rate or None,
             profile=film.codec_context.profile,

@@ -22,6 +22,7 @@ __all__ = [
     "can_hold",
     "choose_encoding",
     "container_format",
+    "known_encoders",
     "takes",
 ]
 
@@ -133,6 +134,11 @@ def available_encoders() -> tuple[str, ...]:
     """Names that `choose_encoding` takes on this machine; hardware ones are really opened."""
     software = [name for name in _SOFTWARE if name in av.codecs_available]
     return (*software, *(name for name in _HARDWARE if _starts(name, "matroska")))
+
+
+def known_encoders() -> tuple[str, ...]:
+    """Names that `choose_encoding` would take on some machine."""
+    return tuple(_ENCODERS)
 
 
 def choose_encoding(

@@ -8,7 +8,6 @@ from fractions import Fraction
 
 import av
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 
 from remaster.media.opening import open_source
@@ -67,17 +66,11 @@ def _shown(container: InputContainer, source: Source) -> Iterator[tuple[Fraction
         count = 0
         for packet in container.demux(stream):
             if packet.size:
-                ticks = _ticks(packet)
-                if ticks is None:
-                    time = count * step
-                else:
-                    time = ticks * _time_base(stream) - source.origin
+                ticks = packet.pts if packet.pts is not None else packet.dts
+                stated = ticks is not None
+                time = (ticks or 0) * _time_base(stream) - source.origin if stated else count * step
                 yield time, time + ((packet.duration or 0) * _time_base(stream) or step)
                 count += 1
-
-
-def _ticks(packet: Packet[VideoStream]) -> int | None:
-    return packet.pts if packet.pts is not None else packet.dts
 
 
 def _time_base(stream: object) -> Fraction:
