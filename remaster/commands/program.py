@@ -49,6 +49,8 @@ class Program(click.Group):
         except RemasterError as error:
             _fail(str(error), is_json)
             return WRONG_USAGE if isinstance(error, OptionsError) else FAILED
+        except SystemExit as error:
+            code = error.code
         except OSError as error:
             _fail(str(error), is_json)
             return FAILED

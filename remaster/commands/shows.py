@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SHOWS", "Failure", "Show", "Summary"]
 
 NAMED_AT_MOST = 3
+LONGEST_LABEL = 40
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Summary:
 
     done: int
     failures: Sequence[Failure]
-    not_started: int
+    not_done: int
 
     def __str__(self) -> str:
-        counts = {"done": self.done, "failed": len(self.failures), "not started": self.not_started}
+        counts = {"done": self.done, "failed": len(self.failures), "not done": self.not_done}
         return ", ".join(f"{n} {what}" for what, n in counts.items() if n or what == "done")
 
 
@@ -191,7 +193,7 @@ class Lines(Show):
             "summary",
             done=summary.done,
             failed=len(summary.failures),
-            not_started=summary.not_started,
+            not_done=summary.not_done,
             failures=[{"input": str(f.source), "message": f.reason} for f in summary.failures],
         )
 
@@ -214,12 +216,14 @@ def _bar(name: str, disable: bool | None) -> Any:
     stream = sys.stderr
     encoding = getattr(stream, "encoding", None) or "utf-8"
     shown = clean(name).encode(encoding, "backslashreplace").decode(encoding)
+    knows_width = shutil.get_terminal_size((0, 0)).columns > 0  # some terminals say 0
     return tqdm(
         unit=" frames",
-        desc=shown,
+        desc=shown if len(shown) <= LONGEST_LABEL else f"{shown[: LONGEST_LABEL - 3]}...",
         file=cast("TextIO", stream),
         disable=True if stream is None else disable,
-        dynamic_ncols=True,
+        dynamic_ncols=knows_width,
+        ncols=None if knows_width else 80,
         leave=False,
     )
 
