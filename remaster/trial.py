@@ -67,6 +67,17 @@ class Forecast:
         return self.trial_frames / self.trial_seconds if self.trial_seconds > 0 else 0.0
 
 
+@dataclass(frozen=True)
+class _Trial:
+    frames: int
+    timed_frames: int
+    seconds: float
+    """That the timed frames took."""
+
+    is_whole: bool
+    """Whether every frame of the stretch was reached."""
+
+
 def forecast(plan: Plan, output: Path, options: RunOptions) -> Forecast:
     """Try a plan on the middle of its part, and reckon from there.
 
@@ -81,16 +92,18 @@ def forecast(plan: Plan, output: Path, options: RunOptions) -> Forecast:
     _forget_peak()
     with trial_encoder(plan.target, plan.encoding, container) as encoder:
         stretch = replace(plan, start=middle, end=middle + length)
-        count, seconds = _try(stretch, options, encoder.write)
+        trial = _try(stretch, options, encoder.write)
+        if trial.is_whole and length == end - begin:
+            frames = trial.frames
         film = encoder.bytes_of(frames)
     kept = plan_streams(plan.source, container).having("copy", "convert")
     indices = frozenset(each.stream.index for each in kept)
     others = other_bytes_per_second(plan.source, indices, middle, length) * float(end - begin)
     return Forecast(
-        trial_frames=count,
-        trial_seconds=seconds,
+        trial_frames=trial.timed_frames,
+        trial_seconds=trial.seconds,
         frames=frames,
-        seconds=frames * seconds / count,
+        seconds=frames * trial.seconds / trial.timed_frames,
         bytes=round(film + others),
         memory_bytes=_peak(),
     )
@@ -116,10 +129,8 @@ def _frames(plan: Plan, begin: Fraction, end: Fraction) -> int:
     return max(round((end - begin) * (video.frame_rate or Fraction(25))), 1)
 
 
-def _try(
-    plan: Plan, options: RunOptions, write: Callable[[Frame | None], None]
-) -> tuple[int, float]:
-    """(frames, seconds they took): the stages of a run, its first frames left out where many came.
+def _try(plan: Plan, options: RunOptions, write: Callable[[Frame | None], None]) -> _Trial:
+    """The stages of a run; its first frames are not timed where many follow.
 
     Raises SourceError when there is no frame.
     """
@@ -127,6 +138,7 @@ def _try(
     upscaler = Upscaler(plan.model, plan.source.video, plan.target, plan.device, plan.dtype)
     frames = batches(decoded(plan, DamageReport()), batch_size(plan, options))
     count = warm = 0
+    is_whole = True
     with contextlib.ExitStack() as stack:
         ready = stack.enter_context(background(frames, FRAMES_AHEAD))
         began = warm_at = time.perf_counter()
@@ -137,14 +149,15 @@ def _try(
                 warm, warm_at = len(batch), time.perf_counter()
             count += len(batch)
             if time.perf_counter() - began > LONGEST_SECONDS:
+                is_whole = False
                 break
         if not count:
             raise SourceError(f"{plan.source.path}: no frame between --start and --end")
         write(None)
         ended = time.perf_counter()
     if count - warm < 4 * workers():  # those which were ready at once would count too much
-        return count, ended - began
-    return count - warm, ended - warm_at
+        return _Trial(count, count, ended - began, is_whole)
+    return _Trial(count, count - warm, ended - warm_at, is_whole)
 
 
 def _forget_peak() -> None:

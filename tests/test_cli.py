@@ -218,19 +218,19 @@ def test_an_interrupted_batch_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("name", "closing"),
+    ("locale", "name", "closing"),
     [
-        ("Re:Zero 01.mp4", ""),
-        ("-o.mp4", ">&-"),
-        ("new\nline.mp4", "2>&-"),
-        ("\x1b[31mred\udcff.mp4", ">&- 2>&-"),
-        ("第1話.mp4", "| true"),
-        ("第2話.mp4", "<&- 2>&1 >/dev/null | head -c 1"),
+        ("C.UTF-8", "Re:Zero 01.mp4", ""),
+        ("C", "-o.mp4", ">&-"),
+        ("C", "new\nline.mp4", "2>&-"),
+        ("C.UTF-8", "\x1b[31mred\udcff.mp4", ">&- 2>&-"),
+        ("C", "\x1b[31mblue\udcff.mp4", ""),
+        ("C", "第1話.mp4", "| true"),
+        ("C.UTF-8", "第2話.mp4", "<&- 2>&1 >/dev/null | head -c 1"),
     ],
 )
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 def test_names_and_listeners_never_matter(
-    tmp_path: Path, name: str, closing: str, locale: str
+    tmp_path: Path, locale: str, name: str, closing: str
 ) -> None:
     """Names that no letters can spell, locales that spell few, and nobody who listens."""
     make_clip(tmp_path / "in.mp4", frames=2).rename(tmp_path / name)
