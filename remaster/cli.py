@@ -19,7 +19,7 @@ from remaster.commands.inputs import Job, Work, find_work
 from remaster.commands.program import GroupedCommand, Program
 from remaster.commands.shows import SHOWS
 from remaster.errors import OptionsError
-from remaster.options import PRECISIONS, RunOptions
+from remaster.options import FORMATS, PRECISIONS, RunOptions
 from remaster.released import released
 from remaster.train.options import SIZES, TrainOptions
 
@@ -102,8 +102,14 @@ def main() -> None:
 )
 @click.option(
     "-o", "--output", required=True, type=click.Path(),
-    help="Output file (.mp4, .mkv, .mov, .webm); for several inputs or a folder, a folder.",
+    help="Output file (.mp4, .mkv, .mov, .webm, .y4m); for several inputs or a folder, a folder; "
+    "- for standard output.",
 )  # fmt: skip
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    help="Format of the output.  [default: by its name; mkv through a pipe]",
+)
 @click.option(
     "-s", "--scale", type=int, help="Enlarge this many times along each axis.  [default: 2]"
 )
@@ -154,6 +160,11 @@ def main() -> None:
 @click.option(
     "--pix-fmt", help="FFmpeg's pixel format.  [default: the source's depth and sampling]"
 )
+@click.option(
+    "--ffmpeg-encoder",
+    metavar='"ARGS"',
+    help='An ffmpeg program encodes instead, as in "-c:v libvvenc -qp 28".',
+)
 @click.option("--start", type=Seconds(), help="First moment to keep: seconds or HH:MM:SS.mmm.")
 @click.option("--end", type=Seconds(), help="First moment not to keep.")
 @click.option("--duration", type=Seconds(), help="Length to keep, instead of --end.")
@@ -182,7 +193,7 @@ def main() -> None:
     help="Shown on standard error.",
 )
 def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **flags: Any) -> None:
-    """Remaster video files, or folders of them.
+    """Remaster video files, or folders of them; - is standard input.
 
     \b
     Examples: remaster run old_episode.mp4 -o hd.mp4 --scale 4
@@ -190,7 +201,13 @@ def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **f
     """
     try:
         options = RunOptions(**flags)
-        work = find_work(inputs, output, lambda suffix: _holds(suffix, options.codec))
+        work = find_work(
+            inputs,
+            output,
+            named=options.format,
+            holds=lambda suffix: _holds(suffix, options),
+        )
+        _check_pipes(work, options, dry_run)
     except OptionsError as error:
         raise click.UsageError(str(error), click.get_current_context()) from error
     _stop_as_ctrl_c_does()
@@ -203,11 +220,20 @@ def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **f
     sys.exit(remaster_files(work, options, SHOWS[progress]()))
 
 
-def _holds(suffix: str, codec: str) -> bool:
-    """Whether a file with this ending holds what an encoder makes; unknown encoders wait."""
+def _holds(suffix: str, options: RunOptions) -> bool:
+    """Whether a file with this ending holds what the encoder makes; unknown encoders wait."""
+    if options.ffmpeg_encoder is not None:
+        return suffix != ".webm"  # the others hold what most programs make
     from remaster.media.encoders import can_hold
 
-    return can_hold(suffix, codec)
+    return can_hold(suffix, options.codec)
+
+
+def _check_pipes(work: Work, options: RunOptions, dry_run: bool) -> None:
+    """Raise OptionsError for what needs a source that can be read more than once."""
+    asked = "--dry-run" if dry_run else "--preview" if options.preview is not None else None
+    if asked is not None and any(job.source == Path("-") for job in work.jobs):
+        raise OptionsError(f"{asked} looks into the middle of the film: give a file, not a pipe")
 
 
 def _stop_as_ctrl_c_does() -> None:
@@ -363,6 +389,8 @@ def probe(files: tuple[Path, ...], as_json: bool) -> None:
 
     Example: remaster probe old_episode.mkv
     """
+    if Path("-") in files:
+        raise click.UsageError("probe looks at a file more than once: give a file, not a pipe")
     from remaster.commands.batch import for_each
     from remaster.commands.holdings import print_holdings
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import torch
 
-__all__ = ["Color", "Frame", "FrameBatch", "PixelLayout", "VideoInfo"]
+__all__ = ["Color", "Frame", "FrameBatch", "MasteringLight", "PixelLayout", "VideoInfo"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,18 @@ class PixelLayout:
 
 
 @dataclass(frozen=True)
+class MasteringLight:
+    """What HDR10 says beside the colour tags; not used, carried."""
+
+    display: tuple[int, ...]
+    """CIE (x, y) of red, green, blue and white in 1/50000, then least and greatest luminance in
+    1/10000 cd/m²; empty when the film does not say."""
+
+    content: tuple[int, ...]
+    """Brightest pixel and brightest frame's mean, in cd/m²; empty when the film does not say."""
+
+
+@dataclass(frozen=True)
 class VideoInfo:
     """One video stream, as read from a source or as asked of a writer."""
 
@@ -75,6 +87,8 @@ class VideoInfo:
     color: Color
     frame_count: int | None = None
     """What the container says or the rate suggests; an estimate."""
+
+    light: MasteringLight | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from fractions import Fraction
 from remaster.errors import OptionsError
 
 LARGEST_SIDE = 16384
+FORMATS = ("mkv", "mp4", "mov", "webm", "y4m")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
 
@@ -45,6 +46,11 @@ class RunOptions:
     """Seconds from the middle of the film instead of all of it."""
 
     overwrite: bool = False
+    format: str | None = None
+    """One of `FORMATS`, whatever the output's name ends in."""
+
+    ffmpeg_encoder: str | None = None
+    """Output arguments of an external ffmpeg, as a shell would read them."""
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -72,6 +78,8 @@ class RunOptions:
             raise OptionsError(f"--reuse is 'off' in this version, not {self.reuse!r}")
         if self.precision not in PRECISIONS:
             raise OptionsError(f"--precision is {', '.join(PRECISIONS)}; not {self.precision!r}")
+
+        self._check_encoder()
 
     def _check_types(self) -> None:
         """Say what a caller from Python gave wrong; times may come as any number."""
@@ -104,6 +112,20 @@ class RunOptions:
             )
         if self.preview <= 0:
             raise OptionsError(f"--preview must be positive, not {float(self.preview):g}")
+
+    def _check_encoder(self) -> None:
+        if self.format is not None and self.format not in FORMATS:
+            raise OptionsError(f"--format is {', '.join(FORMATS)}; not {self.format!r}")
+        own = {
+            "--codec": self.codec != RunOptions.codec,
+            "--crf": self.crf is not None,
+            "--encoder-preset": self.encoder_preset is not None,
+        }
+        given = [name for name, is_given in own.items() if is_given]
+        if self.ffmpeg_encoder is not None and given:
+            raise OptionsError(
+                f"--ffmpeg-encoder says everything about the encoder: leave {given[0]} out"
+            )
 
     @property
     def stop(self) -> Fraction | None:

@@ -20,8 +20,12 @@ from typing import TypeVar, cast
 from remaster.engines.host import keep_freed_memory
 from remaster.errors import SourceError
 from remaster.frames import Frame, FrameBatch
+from remaster.media.containers import Y4M, container_format
+from remaster.media.external_film import ExternalEncoding
+from remaster.media.piping import stop_standard_input
 from remaster.media.reader import DamageReport, read_frames
 from remaster.media.writer import Writer
+from remaster.media.y4m import Y4mWriter
 from remaster.models.interpolation import Interpolation
 from remaster.options import RunOptions
 from remaster.plan import Plan, make_plan
@@ -73,6 +77,8 @@ class RunResult:
     advice: str
     warnings: tuple[str, ...]
     plan: Plan
+    is_read_back: bool = True
+    """Whether the output was read again and compared; False for a pipe."""
 
     @property
     def frames_per_second(self) -> float:
@@ -123,8 +129,9 @@ def run(
     """Remaster one file.
 
     Args:
-        source: a local video file.
-        output: .mp4, .mkv, .mov or .webm; it appears when it is whole and verified.
+        source: a local video file; `-` for standard input.
+        output: .mp4, .mkv, .mov, .webm or .y4m; it appears when it is whole and verified.
+            `-` for standard output.
         options: see `RunOptions`.
         progress: called after every batch.
         planned: called once before the first frame.
@@ -199,19 +206,11 @@ def _execute(
     total = _expected_frames(plan)
     frames = decoded(plan, damage)
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(
-            Writer(
-                output,
-                plan.source,
-                plan.target,
-                plan.encoding,
-                overwrite=options.overwrite,
-                start=plan.start,
-                end=plan.end,
-            )
-        )
+        writer: Writer | Y4mWriter = _writer(plan, output, options)
+        stack.enter_context(writer)
         ready = stack.enter_context(background(decode.pulling(batches(frames, size)), FRAMES_AHEAD))
         results = stack.enter_context(enlarged(plan, upscaler, ready, network))
+        stack.callback(stop_standard_input)  # first of all: the reader may be waiting for more
         started, count = time.perf_counter(), 0
         for batch in results:
             for frame in batch.frames:
@@ -221,7 +220,7 @@ def _execute(
             if progress is not None:
                 progress(Progress(count, total, time.perf_counter() - started))
         if not count:
-            raise SourceError(f"{plan.source.path}: no frame between --start and --end")
+            raise SourceError(f"{plan.source.name}: no frame between --start and --end")
         with encode.running():
             written = writer.finish()
     seconds = time.perf_counter() - started
@@ -236,6 +235,22 @@ def _execute(
         _advice(busy, seconds, plan),
         (*written.warnings, *_warnings(upscaler, damage)),
         plan,
+        written.is_read_back,
+    )
+
+
+def _writer(plan: Plan, output: Path, options: RunOptions) -> Writer | Y4mWriter:
+    is_y4m = container_format(output, options.format) == Y4M
+    kind: type[Writer] | type[Y4mWriter] = Y4mWriter if is_y4m else Writer
+    return kind(
+        output,
+        plan.source,
+        plan.target,
+        plan.encoding,
+        overwrite=options.overwrite,
+        start=plan.start,
+        end=plan.end,
+        named=options.format,
     )
 
 
@@ -261,6 +276,11 @@ def _warnings(upscaler: Upscaler, damage: DamageReport) -> Iterator[str]:
     ):
         if count:
             yield f"{count} {what}"
+    if damage.resized_frames:
+        yield (
+            f"{damage.resized_frames} pictures of the source have another size or format "
+            f"(the first: {damage.first_resized}) and were brought to that of its first picture"
+        )
     if damage.missing_seconds:
         yield (
             f"the source breaks off {damage.missing_seconds:.1f} s before the end it states; "
@@ -279,6 +299,8 @@ def _advice(busy: dict[str, float], seconds: float, plan: Plan) -> str:
     slowest = max(shares, key=lambda stage: shares[stage])
     if slowest == "network" and isinstance(plan.model, Interpolation):
         return "bound by resampling"
+    if slowest == "encode" and isinstance(plan.encoding, ExternalEncoding):
+        return "bound by the encoder: a faster preset in --ffmpeg-encoder would help"
     if slowest == "encode":
         return "bound by the encoder: a faster --encoder-preset or a hardware --codec would help"
     if slowest == "network" and plan.device.type == "cpu":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +14,16 @@ from remaster.checkpoint import load_model, read_card
 from remaster.color import output_color
 from remaster.errors import OptionsError
 from remaster.frames import PixelLayout, VideoInfo
+from remaster.media.containers import Y4M
 from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.extent import film_extent
+from remaster.media.external_film import external_encoding
 from remaster.media.formats import layout_of, losses
+from remaster.media.hdr import says_light
 from remaster.media.probe import Source, probe
 from remaster.media.streams import plan_streams
 from remaster.media.writer import check_output
+from remaster.media.y4m import check_even_times, y4m_encoding, y4m_notes
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
 from remaster.options import LARGEST_SIDE, RunOptions
@@ -28,6 +33,9 @@ from remaster.upscale import RESAMPLER, default_dtype
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 INTERPOLATIONS = {"lanczos": "lanczos", "bicubic": "catmull-rom"}
 """Names of `--model` that need no weights; `identity` is another."""
+
+_CHROMA = {"gray": "4:0:0", "420": "4:2:0", "422": "4:2:2", "444": "4:4:4", "rgb": "4:4:4"}
+_H264 = ("libx264", "h264_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox")
 
 
 @dataclass(frozen=True)
@@ -57,18 +65,17 @@ def make_plan(
     `folder_to_come`: the output's folder need not be there yet.
     """
     source = probe(source_path)
-    check_output(output, source, overwrite=options.overwrite, folder_to_come=folder_to_come)
-    video = source.video
-    container = container_format(output)
-    width, height = output_size(video, options)
-    encoding = choose_encoding(
-        options.codec,
-        video.layout,
-        crf=options.crf,
-        encoder_preset=options.encoder_preset,
-        pix_fmt=options.pix_fmt,
-        container=container,
+    check_output(
+        output,
+        source,
+        overwrite=options.overwrite,
+        named=options.format,
+        folder_to_come=folder_to_come,
     )
+    video = source.video
+    container = container_format(output, options.format)
+    width, height = output_size(video, options)
+    encoding = _encoding(source, container, options)
     layout = layout_of(encoding.pixel_format)
     width, height = _even(width, height, layout, options)
     aspect = video.sample_aspect_ratio
@@ -86,8 +93,40 @@ def make_plan(
     device = _device(options.device)
     dtype = DTYPES.get(options.precision) or default_dtype(device, model)
     start, end = (_on_ticks(t, video.time_base) for t in _part(source, options))
-    notes = (*_notes(source, target, name, model), *plan_streams(source, container).warnings)
+    notes = (
+        *_notes(source, target, name, model, encoding.codec),
+        *_encoding_notes(video.layout, encoding, asked=options.pix_fmt is not None),
+        *plan_streams(source, container).warnings,
+    )
+    if container == Y4M:
+        check_even_times(source, start, end)
+        notes += y4m_notes(source, target)
     return Plan(source, target, encoding, name, model, device, dtype, start, end, notes)
+
+
+def _encoding(source: Source, container: str, options: RunOptions) -> Encoding:
+    layout = source.video.layout
+    if container == Y4M:
+        given = {
+            "--codec": options.codec != RunOptions.codec,
+            "--crf": options.crf is not None,
+            "--encoder-preset": options.encoder_preset is not None,
+            "--ffmpeg-encoder": options.ffmpeg_encoder is not None,
+        }
+        if any(given.values()):
+            name = next(name for name, is_given in given.items() if is_given)
+            raise OptionsError(f"Y4M holds pictures as they are, without an encoder: {name} is out")
+        return y4m_encoding(layout, options.pix_fmt)
+    if options.ffmpeg_encoder is not None:
+        return external_encoding(options.ffmpeg_encoder, layout, options.pix_fmt)
+    return choose_encoding(
+        options.codec,
+        layout,
+        crf=options.crf,
+        encoder_preset=options.encoder_preset,
+        pix_fmt=options.pix_fmt,
+        container=container,
+    )
 
 
 def _even(width: int, height: int, layout: PixelLayout, options: RunOptions) -> tuple[int, int]:
@@ -190,7 +229,25 @@ def _on_ticks(seconds: Fraction | None, time_base: Fraction) -> Fraction | None:
     return None if seconds is None else math.ceil(seconds / time_base) * time_base
 
 
-def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tuple[str, ...]:
+def _encoding_notes(layout: PixelLayout, encoding: Encoding, *, asked: bool) -> Iterator[str]:
+    """What the encoder's pictures lose against the source's, and where they may not play."""
+    kept = layout_of(encoding.pixel_format)
+    before, after = _CHROMA[layout.subsampling], _CHROMA[kept.subsampling]
+    lost = [f"chroma in {before} becomes {after}"] if after < before else []
+    if kept.bit_depth < layout.bit_depth:
+        lost.append(f"{layout.bit_depth} bits become {kept.bit_depth}")
+    if lost and not asked:
+        yield f"{' and '.join(lost)}: {encoding.codec} takes nothing nearer here"
+    if encoding.codec in _H264 and (kept.bit_depth > 8 or kept.subsampling != "420"):
+        yield (
+            f"many players cannot show H.264 in {encoding.pixel_format}: "
+            "--codec libx265, or --pix-fmt yuv420p, plays on more of them"
+        )
+
+
+def _notes(
+    source: Source, target: VideoInfo, name: str, model: Network, codec: str
+) -> tuple[str, ...]:
     notes = []
     silent = [field for field in ("matrix", "range") if field in source.guessed]
     if silent:
@@ -201,9 +258,22 @@ def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tupl
         )
     if source.video.color.matrix != target.color.matrix:
         notes.append(f"colour: {source.video.color.matrix} becomes {target.color.matrix}")
+    joints = [f"{float(joint - source.origin):.1f} s" for joint in source.timeline.joints]
+    if joints:
+        notes.append(
+            f"the file's clock starts again at {', '.join(joints[:5])}"
+            f"{' ...' if len(joints) > 5 else ''}: the parts follow one another on one clock"
+        )
+    if target.light is not None and not says_light(codec):
+        notes.append(f"{codec} cannot be told the HDR10 metadata of the film: it is left out")
     lost = losses(source.pixel_format)
     if lost:
         notes.append(f"{source.pixel_format} is read without {' and '.join(lost)}")
+    if source.late:
+        notes.append(
+            f"the {' and the '.join(source.late)} come behind the pictures, too late in a pipe to "
+            f"be written: give the file itself to keep them"
+        )
     if target.width * target.height < source.video.width * source.video.height:
         notes.append(f"{target.width}x{target.height} is smaller than the source")
     reached = (source.video.width * model.scale, source.video.height * model.scale)

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 import torch
 
@@ -75,6 +75,51 @@ def background(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
     thread.start()
     try:
         yield received()
+    finally:
+        thread.stop.set()
+        thread.join()
+
+
+class Arrivals(Generic[T]):
+    """What a thread has brought so far."""
+
+    def __init__(self, thread: _Ahead) -> None:
+        self._thread = thread
+        self._is_over = False
+
+    def ready(self) -> list[T]:
+        """What has come since the last call, without waiting."""
+        return list(self._taken(waits=False))
+
+    def rest(self) -> list[T]:
+        """Everything that still comes, up to the end."""
+        return list(self._taken(waits=True))
+
+    def _taken(self, *, waits: bool) -> Iterator[T]:
+        while not self._is_over:
+            try:
+                item = self._thread.queue.get(block=waits)
+            except queue.Empty:
+                return
+            self._is_over = item is _END or isinstance(item, BaseException)
+            if isinstance(item, BaseException):
+                raise item
+            if item is not _END:
+                yield cast("T", item)
+
+
+@contextlib.contextmanager
+def arrivals(items: Iterable[T]) -> Iterator[Arrivals[T]]:
+    """Run an iterable in a thread that never waits for its consumer.
+
+    For what comes back from a program that is fed meanwhile: waiting for the consumer, who waits
+    for the program, would stop all three. What waits here is bounded by what was fed. Leaving the
+    `with` joins the thread, so the iterable must have come to its end by then.
+    """
+    thread = _Ahead(items, 0)
+    thread.start()
+    try:
+        yield Arrivals(thread)
     finally:
         thread.stop.set()
         thread.join()

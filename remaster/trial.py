@@ -20,7 +20,6 @@ from remaster.media.containers import container_format
 from remaster.media.details import other_bytes_per_second
 from remaster.media.extent import film_extent
 from remaster.media.reader import DamageReport
-from remaster.media.rehearsal import rehearse
 from remaster.media.streams import plan_streams
 from remaster.media.trial import trial_encoder
 from remaster.options import RunOptions
@@ -83,8 +82,7 @@ def forecast(plan: Plan, output: Path, options: RunOptions) -> Forecast:
 
     Raises what a run would: OutputError, SourceError, MemoryShortage.
     """
-    container = container_format(output)
-    rehearse(plan.target, plan.encoding, container)
+    container = container_format(output, options.format)
     begin, end = _part(plan)
     length = min(LONGEST_STRETCH, end - begin)
     middle = begin + (end - begin - length) / 2
@@ -118,7 +116,7 @@ def _part(plan: Plan) -> tuple[Fraction, Fraction]:
     begin = first if plan.start is None else max(first, plan.start)
     end = last if plan.end is None else min(last, plan.end)
     if end <= begin:
-        raise SourceError(f"{plan.source.path}: no frame between --start and --end")
+        raise SourceError(f"{plan.source.name}: no frame between --start and --end")
     return begin, end
 
 
@@ -152,7 +150,7 @@ def _try(plan: Plan, options: RunOptions, write: Callable[[Frame | None], None])
                 is_whole = False
                 break
         if not count:
-            raise SourceError(f"{plan.source.path}: no frame between --start and --end")
+            raise SourceError(f"{plan.source.name}: no frame between --start and --end")
         write(None)
         ended = time.perf_counter()
     if count - warm < 4 * workers():  # those which were ready at once would count too much

@@ -48,7 +48,7 @@ def test_every_option_of_a_run_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_p
         "--reuse", "off", "--batch", 3, "--device", "cpu", "--precision", "fp32",
         "--codec", "libx265", "--crf", 19,
         "--encoder-preset", "slow", "--pix-fmt", "yuv420p10le", "--start", "1:02.5",
-        "--duration", "10", "-y", "--progress", "none",
+        "--duration", "10", "-y", "--format", "mkv", "--progress", "none",
     )  # fmt: skip
     assert result.exit_code == 1
     assert seen == {
@@ -56,7 +56,8 @@ def test_every_option_of_a_run_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_p
         "size": (1440, 1080), "model": "fast-x2", "reuse": "off", "batch": 3, "device": "cpu",
         "precision": "fp32", "codec": "libx265", "crf": 19, "encoder_preset": "slow",
         "pix_fmt": "yuv420p10le", "start": Fraction(125, 2), "end": None,
-        "duration": Fraction(10), "preview": None, "overwrite": True,
+        "duration": Fraction(10), "preview": None, "overwrite": True, "format": "mkv",
+        "ffmpeg_encoder": None,
     }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ LEVELS = {
     "train.data": 4,
     "train.degrade": 4,
     "media": 3,
+    "media.piping": 3,
     "upscale": 3,
     "transfer": 2,
     "regions": 2,
@@ -50,7 +51,8 @@ LEVELS = {
 DOORS = {
     "av": {"media"},
     "click": {"cli", "commands.program", "commands.configuration", "commands.completion"},
-    "threading": {"transfer", "upscale"},  # upscale only guards its counters
+    # upscale only guards its counters, and piping what two threads read from one pipe
+    "threading": {"transfer", "upscale", "media.piping"},
     "queue": {"transfer"},
     "concurrent": {"transfer"},
     "safetensors": {"checkpoint"},

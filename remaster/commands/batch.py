@@ -31,11 +31,17 @@ def remaster_files(work: Work, options: RunOptions, show: Show) -> int:
             )
         show.done(result)
 
-    return for_each(work, remaster_file, show, stopped="nothing was written to {output}")
+    def left(job: Job) -> str:
+        is_pipe = job.output == Path("-")
+        return (
+            "what was piped is no whole film" if is_pipe else f"nothing was written to {job.output}"
+        )
+
+    return for_each(work, remaster_file, show, left=left)
 
 
 def for_each(
-    work: Work, do: Callable[[Job], None], show: Show, *, stopped: str | None = None
+    work: Work, do: Callable[[Job], None], show: Show, *, left: Callable[[Job], str] | None = None
 ) -> int:
     """Call `do` for every job; the exit code of the whole.
 
@@ -43,7 +49,7 @@ def for_each(
         work: the jobs, and folders that could not be read, which count as failures.
         do: raises RemasterError for a job that cannot be done.
         show: is told of beginnings, failures and the end.
-        stopped: what is said, with the job's fields, after Ctrl-C.
+        left: what an interrupted job left behind, in words.
     """
     is_batch = work.folder is not None
     codes: list[int] = []
@@ -71,7 +77,7 @@ def for_each(
         except RemasterError as error:
             fail(job.source, error)
         except KeyboardInterrupt:
-            said = f"; {stopped.format(output=job.output)}" if stopped else ""
+            said = f"; {left(job)}" if left is not None else ""
             show.error(RemasterError(f"stopped{said}"))
             summarize()
             return INTERRUPTED

@@ -18,8 +18,9 @@ from remaster.commands.holdings import (
 )
 from remaster.commands.inputs import Job, Work
 from remaster.commands.shows import SHOWS, Bar, Summary
-from remaster.media.containers import container_format
+from remaster.media.containers import Y4M, container_format
 from remaster.media.details import describe
+from remaster.media.holding import held_tags
 from remaster.media.probe import Chapter
 from remaster.media.streams import plan_streams
 from remaster.options import RunOptions
@@ -40,7 +41,7 @@ def forecast_files(work: Work, options: RunOptions, progress: str) -> int:
     def forecast_file(job: Job) -> None:
         plan = make_plan(job.source, job.output, options, folder_to_come=work.folder is not None)
         expected.append(forecast(plan, job.output, options))
-        found = _document(plan, job, expected[-1])
+        found = _document(plan, job, container_format(job.output, options.format), expected[-1])
         say(json.dumps(found) if progress == "json" else _words(found))
 
     code = for_each(work, forecast_file, _SHOWS[progress]())
@@ -69,11 +70,12 @@ def _about(expected: Sequence[Forecast]) -> str:
     return f"about {clock(seconds)} for {frames} frames, {size_words(size)}"
 
 
-def _document(plan: Plan, job: Job, expected: Forecast) -> dict[str, Any]:
+def _document(plan: Plan, job: Job, container: str, expected: Forecast) -> dict[str, Any]:
     source, video, target = plan.source, plan.source.video, plan.target
     details = describe(source)
-    planned = plan_streams(source, container_format(job.output))
+    planned = plan_streams(source, container)
     fates = stream_fates(source, planned)
+    told = set(planned.warnings) - set(planned.losses)  # the table of streams says it
     return {
         "event": "forecast",
         "input": str(source.path),
@@ -97,9 +99,13 @@ def _document(plan: Plan, job: Job, expected: Forecast) -> dict[str, Any]:
             {**stream_document(stream, details), "becomes": {"output": fates[stream.index]}}
             for stream in source.streams
         ],
-        "chapters": sum(_is_kept(chapter, plan) for chapter in source.chapters),
-        "metadata": dict(source.metadata),
-        "notes": [note for note in plan.notes if note not in planned.warnings],
+        "chapters": 0
+        if container == Y4M
+        else sum(_is_kept(chapter, plan) for chapter in source.chapters),
+        "metadata": {}
+        if container == Y4M
+        else held_tags(container, source.metadata, video.frame_rate),
+        "notes": [note for note in plan.notes if note not in told],
         "forecast": {
             **asdict(expected),
             "fps": round(expected.frames_per_second, 3),

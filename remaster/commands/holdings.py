@@ -80,6 +80,7 @@ def document(source: Source) -> dict[str, Any]:
             for chapter in source.chapters
         ],
         "metadata": dict(source.metadata),
+        "losses": {name: _losses(source, container) for name, container in _TARGETS.items()},
         "refused": {name: fate[-1] for name, fate in fates.items() if -1 in fate},
     }
 
@@ -197,6 +198,9 @@ def _rest(found: Mapping[str, Any]) -> Iterator[str]:
     yield from streams_table(found["streams"], {name: f"to {name}" for name in _TARGETS})
     for name, reason in found["refused"].items():
         yield f"    to {name}: refused. {clean(reason)}"
+    for name, losses in found["losses"].items():
+        for loss in losses:
+            yield f"    to {name}: {clean(loss)}"
     if found["chapters"]:
         yield "  chapters"
         rows = [(clock(each["start"]), clean(each["title"] or "")) for each in found["chapters"]]
@@ -205,6 +209,14 @@ def _rest(found: Mapping[str, Any]) -> Iterator[str]:
         yield "  tags"
         tags = [(clean(key), clean(value)) for key, value in found["metadata"].items()]
         yield from columns(tags, indent=4)
+
+
+def _losses(source: Source, container: str) -> list[str]:
+    """What a container cannot say of the file and of the streams that it holds."""
+    try:
+        return list(plan_streams(source, container).losses)
+    except OutputError:
+        return []
 
 
 def _fates(source: Source, container: str) -> dict[int, str]:
@@ -217,7 +229,10 @@ def _fates(source: Source, container: str) -> dict[int, str]:
 
 def stream_fates(source: Source, planned: StreamPlan) -> dict[int, str]:
     """Index of a stream to what becomes of it, in words."""
-    fates = {stream.index: "as chapters" for stream in source.streams}
+    fates = {
+        stream.index: "as a tag" if "timecode" in stream.metadata else "as chapters"
+        for stream in source.streams
+    }
     for each in planned.streams:
         reason = f": {each.reason}" if each.reason else ""
         fates[each.stream.index] = each.fate + reason

@@ -21,7 +21,10 @@ VIDEO_SUFFIXES = frozenset({
 })  # fmt: skip
 """What is taken from a folder; a file that is named itself is always tried."""
 
-WRITTEN = (".mkv", ".mp4", ".mov", ".webm")
+KEPT = (".mkv", ".mp4", ".mov", ".webm")
+"""Endings that an output takes over from its input."""
+
+WRITTEN = (*KEPT, ".y4m")
 """Endings of outputs; an output that has one is a file."""
 
 _OWN_REMAINS = re.compile(r".\.(unverified|finished)(-\d+)?$")
@@ -51,7 +54,11 @@ class Work:
 
 
 def find_work(
-    inputs: Sequence[Path], output: str, holds: Callable[[str], bool] = lambda _: True
+    inputs: Sequence[Path],
+    output: str,
+    *,
+    named: str | None = None,
+    holds: Callable[[str], bool] = lambda _: True,
 ) -> Work:
     """The jobs of a command line, before any work.
 
@@ -59,6 +66,7 @@ def find_work(
         inputs: files and folders, as given; folders are searched with their sub-folders, which
             come again in the output.
         output: a file for one file, else a folder, which need not exist.
+        named: the format of all outputs, as in `mkv`, whatever their inputs end in.
         holds: whether a file with this ending (`.mp4`) holds what the encoder makes; an input's
             ending that does not becomes .mkv.
 
@@ -70,16 +78,21 @@ def find_work(
     several = len(inputs) > 1 or inputs[0].is_dir()
     if not several and not target.is_dir() and not output.endswith(("/", os.sep)):
         return Work([Job(inputs[0], target)])
+    if Path("-") in (target, *inputs):
+        raise OptionsError("a pipe holds one film and no name: give one input and one output file")
     _check_folder(target)
+    ending = f".{named}" if named is not None else None
     work = Work(folder=target)
     for given in inputs:
         if given.is_dir():
             _check_apart(given, target)
             under = Path() if len(inputs) == 1 else Path(given.resolve().name)
             for path in _videos(given, target, work):
-                work.jobs.append(_job(path, target / under / path.relative_to(given), holds))
+                work.jobs.append(
+                    _job(path, target / under / path.relative_to(given), ending, holds)
+                )
         else:
-            work.jobs.append(_job(given, target / given.name, holds))
+            work.jobs.append(_job(given, target / given.name, ending, holds))
     if not work.jobs and not work.unreadable:
         named = " and ".join(str(path) for path in inputs)
         raise SourceError(f"{named}: no video is there, by the endings of the names")
@@ -147,10 +160,11 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES and not _OWN_REMAINS.search(path.stem)
 
 
-def _job(source: Path, output: Path, holds: Callable[[str], bool]) -> Job:
+def _job(source: Path, output: Path, ending: str | None, holds: Callable[[str], bool]) -> Job:
     suffix = source.suffix.lower()
-    kept = suffix in WRITTEN and holds(suffix)
-    return Job(source, output if kept else output.with_suffix(".mkv"))
+    if ending is None and suffix in KEPT and holds(suffix):
+        return Job(source, output)
+    return Job(source, output.with_suffix(ending or ".mkv"))
 
 
 def _drop_repeated(work: Work) -> None:

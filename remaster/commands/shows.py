@@ -135,7 +135,11 @@ class Bar(Show):
         self.bar.close()
         super().done(result)
         report = _report(result)
-        say("\n".join(report if self.count == 1 else report[:1]))
+        lines = "\n".join(report if self.count == 1 else report[:1])
+        if result.is_read_back:
+            say(lines)
+        else:
+            tell(lines)  # a pipe holds the film alone
 
     def error(self, error: RemasterError) -> None:
         """Clear the bar away before the error."""
@@ -249,6 +253,7 @@ def _facts(result: RunResult) -> dict[str, object]:
         "busy_seconds": {k: round(v, 3) for k, v in result.busy_seconds.items()},
         "advice": result.advice,
         "warnings": result.warnings,
+        "read_back": result.is_read_back,
     }
 
 
@@ -256,7 +261,8 @@ def _report(result: RunResult) -> list[str]:
     busy = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.busy_seconds.items())
     return [
         f"{clean(str(result.output))}: {result.frames} frames in {result.seconds:.1f} s "
-        f"({result.frames_per_second:.1f} fps), {result.bytes / 1e6:.1f} MB, verified",
+        f"({result.frames_per_second:.1f} fps), {result.bytes / 1e6:.1f} MB, "
+        f"{'verified' if result.is_read_back else 'counted, not read back: it is a pipe'}",
         f"time inside, threads added up: {busy}",
         result.advice,
     ]

@@ -10,8 +10,9 @@ from pathlib import Path
 import av
 
 from remaster.errors import OptionsError
+from remaster.media.piping import is_pipe
 
-__all__ = ["CONTAINERS", "container_format", "takes"]
+__all__ = ["CONTAINERS", "Y4M", "container_format", "takes"]
 
 CONTAINERS: Mapping[str, str] = {
     ".mkv": "matroska",
@@ -21,15 +22,32 @@ CONTAINERS: Mapping[str, str] = {
 }
 """Extension to FFmpeg's muxer."""
 
+Y4M = "yuv4mpegpipe"
+"""FFmpeg's name of plain pictures one after the other: no sound, no times, nothing else."""
 
-def container_format(path: Path) -> str:
-    """FFmpeg's muxer for a file name. Raises OptionsError for an extension we do not write."""
+_EXTENSIONS = {**CONTAINERS, ".y4m": Y4M}
+_PIPED = ("mkv", "y4m")
+
+
+def container_format(path: Path, named: str | None = None) -> str:
+    """FFmpeg's muxer for an output, by its name unless another format is `named`.
+
+    Raises OptionsError for an extension we do not write, and for a format that a pipe cannot take.
+    """
+    if is_pipe(path):
+        named = named or _PIPED[0]
+        if named not in _PIPED:
+            raise OptionsError(
+                f"--format {named} cannot go through a pipe, since its beginning is written last: "
+                f"give --format {' or '.join(_PIPED)}, or a file name."
+            )
+    extension = f".{named}" if named else path.suffix.lower()
     try:
-        return CONTAINERS[path.suffix.lower()]
+        return _EXTENSIONS[extension]
     except KeyError:
         raise OptionsError(
             f"The output {path.name} ends in {path.suffix or 'nothing'!r}: it must end in "
-            f"{', '.join(CONTAINERS)}."
+            f"{', '.join(_EXTENSIONS)}, or --format must say what it is."
         ) from None
 
 

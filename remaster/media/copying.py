@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
+from itertools import chain
 from typing import Self
 
 import av
@@ -12,10 +13,19 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Stream
 
+from remaster.media.holding import track_tags
 from remaster.media.opening import open_source
-from remaster.media.packets import RESTART_SECONDS, Span, Tally, clock_starts_again, digest
+from remaster.media.packets import (
+    RESTART_SECONDS,
+    Attachment,
+    Span,
+    Tally,
+    clock_starts_again,
+    digest,
+)
+from remaster.media.piping import is_pipe
 from remaster.media.probe import Source, StreamInfo
-from remaster.media.streams import PlannedStream, kept_tags, new_stream
+from remaster.media.streams import PlannedStream, new_stream
 from remaster.media.tracks import Track
 
 __all__ = ["PacketCopier"]
@@ -38,9 +48,9 @@ class PacketCopier:
         self._span = span
         self._tracks: dict[int, Track] = {}
         self._resources = ExitStack()
-        self._pending: tuple[Fraction, Packet[Stream]] | None = None
-        self.attachments: list[str] = []
-        """Digests of the fonts and pictures which the header carries."""
+        self._pending: tuple[Fraction, Packet[Stream] | None] | None = None
+        self.attachments: list[Attachment] = []
+        """The fonts and pictures which the header carries."""
 
     def __enter__(self) -> Self:
         self._input = self._resources.enter_context(open_source(self._source.path))
@@ -72,18 +82,23 @@ class PacketCopier:
         elif planned.action != "drop":
             strict = output.format.name not in _EQUAL_TIMES_ALLOWED
             stream = new_stream(planned, source, output)
-            self._tracks[source.index] = Track(planned, source, stream, strict)
+            self._tracks[source.index] = Track(
+                planned, source, stream, container=output.format.name, strict=strict
+            )
 
     def start(self, output: OutputContainer) -> None:
         """Begin reading; the output's header is written, so that its time bases stand."""
         self._output = output
-        self._packets = self._read()
+        if not self._tracks:
+            self._resources.close()  # a pipe keeps nothing for this opening any more
+        self._packets = chain(self._read(), self._left())
         self._pending = next(self._packets, None)
 
     def advance(self, time: Fraction | None) -> None:
         """Mux what is due up to `time` (seconds of the output), or everything left."""
         while self._pending is not None and (time is None or self._pending[0] <= time):
-            self._output.mux(self._pending[1])
+            if self._pending[1] is not None:
+                self._output.mux(self._pending[1])
             self._pending = next(self._packets, None)
 
     def _attach(self, info: StreamInfo, source: Stream, output: OutputContainer) -> None:
@@ -91,25 +106,35 @@ class PacketCopier:
         data = _attached_file(source) if is_font else _first_payload(self._source, info.index)
         suffix = {"mjpeg": "jpg"}.get(info.codec, info.codec)
         mimetype = {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
-        attachment = output.add_attachment(
-            info.metadata.get("filename", "attachment" if is_font else f"cover.{suffix}"),
-            info.metadata.get("mimetype", "application/octet-stream" if is_font else mimetype),
-            data,
+        tags = track_tags(info.metadata)
+        found = Attachment(
+            tags.pop("filename", "attachment" if is_font else f"cover.{suffix}"),
+            tags.pop("mimetype", "application/octet-stream" if is_font else mimetype),
+            tags.get("title", ""),
+            digest(data),
         )
-        attachment.metadata.update(kept_tags(info.metadata))
-        self.attachments.append(digest(data))
+        attachment = output.add_attachment(found.name, found.mimetype, data)
+        attachment.metadata.update(tags)
+        self.attachments.append(found)
 
-    def _read(self) -> Iterator[tuple[Fraction, Packet[Stream]]]:
-        """(time in seconds of the output, packet ready to be muxed)."""
+    def _read(self) -> Iterator[tuple[Fraction, Packet[Stream] | None]]:
+        """(time in seconds of the output, packet ready to be muxed or None for the film's).
+
+        A pipe's film packets tell how far it is read: a search for the next subtitle must not
+        read far ahead of the pictures, since all of that would have to be kept.
+        """
         if not self._tracks:
             return
         for stream in self._input.streams:
-            if stream.index not in self._tracks:
+            if stream.index not in self._followed:
                 stream.discard = Discard.all
         self._seek()
         latest = Fraction(0)
         for packet in self._demuxed():
-            track = self._tracks[packet.stream.index]
+            track = self._tracks.get(packet.stream.index)
+            if track is None:
+                yield self._film_time(packet), None
+                continue
             due = track.due(packet, self._span)
             length = self._span.length
             if length is not None and due > length + _INTERLEAVING_SECONDS:
@@ -120,15 +145,32 @@ class PacketCopier:
                 shift = self._span.shift - self._source.origin
                 raise clock_starts_again(self._source, str(track.info), latest + shift, due + shift)
             latest = max(latest, due)
-            ready = track.take(packet, self._span)
-            if ready is not None:
+            for ready in track.take(packet, self._span):
                 yield due, ready
+
+    def _left(self) -> Iterator[tuple[Fraction, Packet[Stream]]]:
+        """What tracks hold back until they know what follows."""
+        for track in self._tracks.values():
+            for ready in track.flush():
+                yield Fraction(0), ready
+
+    @property
+    def _followed(self) -> tuple[int, ...]:
+        """Index in the source of every stream that is read."""
+        film = [self._source.video_index] if is_pipe(self._source.path) else []
+        return (*self._tracks, *film)
+
+    def _film_time(self, packet: Packet[Stream]) -> Fraction:
+        ticks = packet.dts if packet.dts is not None else packet.pts
+        return (ticks or 0) * packet.time_base - self._span.shift
 
     def _demuxed(self) -> Iterator[Packet[Stream]]:
         """Packets as the source holds them, up to where it can be read."""
         with suppress(av.FFmpegError):  # the reader reports a source that breaks off
-            for packet in self._input.demux([track.source for track in self._tracks.values()]):
+            place = self._source.timeline.placer()
+            for packet in self._input.demux([self._input.streams[i] for i in self._followed]):
                 if packet.size:
+                    place(packet)
                     yield packet
 
     def _seek(self) -> None:
@@ -139,7 +181,8 @@ class PacketCopier:
         position = round((self._span.shift - _SEEK_MARGIN_SECONDS) * av.time_base)
         is_sound = all(track.info.kind == "audio" for track in self._tracks.values())
         is_sure = is_sound and not self._source.may_restart
-        if self._span.is_clipped and is_sure and position > 0:
+        can_seek = not is_pipe(self._source.path)
+        if self._span.is_clipped and is_sure and can_seek and position > 0:
             self._input.seek(position)
 
 

@@ -88,7 +88,9 @@ def other_bytes_per_second(
         streams = [container.streams[index] for index in sorted(indices)]
         if start > 0:
             container.seek(round((start + source.origin) * av.time_base))
+        place = source.timeline.placer()
         for packet in container.demux(streams):
+            place(packet)
             ticks = packet.pts if packet.pts is not None else packet.dts
             time = None if ticks is None else ticks * packet.time_base - source.origin
             if time is not None and time >= end:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -22,7 +22,9 @@ __all__ = [
     "can_hold",
     "choose_encoding",
     "container_format",
+    "formats_in_memory",
     "known_encoders",
+    "nearest_format",
     "takes",
 ]
 
@@ -250,7 +252,11 @@ def _preset_options(
 @lru_cache(maxsize=32)
 def _formats_of(codec: str) -> tuple[str, ...]:
     """Pixel formats in memory, Y'CbCr or gray and without alpha, that an encoder takes."""
-    formats = [each.name for each in av.Codec(codec, "w").video_formats or ()]
+    return formats_in_memory(each.name for each in av.Codec(codec, "w").video_formats or ())
+
+
+def formats_in_memory(formats: Iterable[str]) -> tuple[str, ...]:
+    """Of FFmpeg's pixel formats those that our planes can be written to, Y'CbCr or gray."""
     on_device = ("cuda", "qsv", "amf", "videotoolbox_vld", "d3d11", "d3d12", "vaapi", "vulkan")
     return tuple(
         name
@@ -271,14 +277,19 @@ def _pixel_format(codec: str, layout: PixelLayout, asked: str | None) -> str:
                 f"--pix-fmt {asked} does not go with {codec}, which takes: {', '.join(formats)}."
             )
         return asked
-    wanted = _wanted_layout(codec, layout)
-    chosen = min(formats, key=lambda name: _distance(name, wanted))
+    chosen = nearest_format(codec, formats, layout)
     if layout_of(chosen).bit_depth == 8 < layout.bit_depth:
         raise OptionsError(
             f"The source has {layout.bit_depth} bits and {codec} takes 8 here: give "
             f"--codec libx265 or libsvtav1, or --pix-fmt {chosen} to let them go."
         )
     return chosen
+
+
+def nearest_format(codec: str, formats: Sequence[str], layout: PixelLayout) -> str:
+    """The one of an encoder's pixel formats that loses least of a layout."""
+    wanted = _wanted_layout(codec, layout)
+    return min(formats, key=lambda name: _distance(name, wanted))
 
 
 def _wanted_layout(codec: str, layout: PixelLayout) -> PixelLayout:

@@ -25,6 +25,8 @@ def film_extent(source: Source, length: Fraction) -> tuple[Fraction, Fraction]:
     before it; otherwise the whole film's packets are read for it, without being decoded.
     """
     first = _first(source)
+    if source.timeline.film_end is not None and source.timeline.joints:
+        return first, source.timeline.film_end - source.origin
     stated = source.video_end_seconds
     if stated is None and source.duration_seconds is not None:
         stated = Fraction(source.duration_seconds)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 
 import ffmpeg
 
 from remaster.errors import OptionsError
 
-__all__ = ["find_ffmpeg", "lanczos_command"]
+__all__ = ["encoder_command", "find_ffmpeg", "lanczos_command", "pixel_formats_of"]
+
+_ANSWER_SECONDS = 20
 
 
 def find_ffmpeg() -> str | None:
@@ -66,3 +71,52 @@ def _bundled_ffmpeg() -> str | None:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError:  # the package is there without its program
         return None
+
+
+def encoder_command(
+    program: str,
+    codec: str,
+    pixel_format: str,
+    time_base: Fraction,
+    filters: str,
+    options: Mapping[str, str],
+) -> list[str]:
+    """The arguments of an encoder from raw pictures on standard input to packets on its output.
+
+    Both are NUT. Every picture is encoded once, and keeps its time in units of `time_base`.
+    """
+    times = {
+        "fps_mode": "passthrough",
+        "enc_time_base": f"{time_base.numerator}/{time_base.denominator}",
+        "avoid_negative_ts": "disabled",
+    }
+    given = ffmpeg.input("pipe:0", f="nut")
+    encoder = {**options, "c:v": codec, "pix_fmt": pixel_format, "vf": filters, **times}
+    stream = ffmpeg.output(given, "pipe:1", f="nut", **encoder)
+    command = stream.global_args("-hide_banner", "-nostats", "-loglevel", "error", "-copyts")
+    return [str(word) for word in command.compile(cmd=program)]
+
+
+def pixel_formats_of(program: str, codec: str) -> tuple[str, ...]:
+    """FFmpeg's names of the formats that a program's encoder takes; empty where it does not say.
+
+    Raises OptionsError when the program does not run or has no such encoder.
+    """
+    try:
+        done = subprocess.run(
+            [program, "-hide_banner", "-h", f"encoder={codec}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_ANSWER_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise OptionsError(f"{program} does not run as ffmpeg does ({error})") from error
+    said = done.stdout.decode(errors="replace")
+    if not re.search(r"^Encoder ", said, re.MULTILINE):
+        raise OptionsError(
+            f"{program} has no encoder {codec!r}: its -encoders lists what it has; "
+            f"$REMASTER_FFMPEG names another ffmpeg."
+        )
+    formats = re.search(r"Supported pixel formats: (.*)", said)
+    return tuple(formats[1].split()) if formats else ()

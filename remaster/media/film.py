@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import cast
 
@@ -11,6 +12,7 @@ import torch
 from av.codec.context import ThreadType
 from av.container import OutputContainer
 from av.packet import Packet
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
@@ -28,11 +30,33 @@ from remaster.media.formats import (
     planar_format,
     plane_order,
 )
+from remaster.media.hdr import light_options, says_light
 
-__all__ = ["FilmEncoder", "needs_pixel_aspect"]
+__all__ = [
+    "FilmDescription",
+    "FilmEncoder",
+    "color_numbers",
+    "describe_film",
+    "needs_pixel_aspect",
+    "picture_of",
+]
 
 _ASSUMED_RATE = Fraction(25)
 _FRAMES_NEVER_REORDERED = 2
+
+
+@dataclass(frozen=True)
+class FilmDescription:
+    """What a container says of a film, beside its encoder's parameters."""
+
+    rotation: int = 0
+    """Degrees counter-clockwise by which players turn the picture."""
+
+    mirror: tuple[int, int, int, int] | None = None
+    """The display matrix (a, b, c, d) where players also turn the picture over."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    disposition: int = 0
 
 
 class FilmEncoder:
@@ -43,9 +67,7 @@ class FilmEncoder:
         container: OutputContainer,
         video: VideoInfo,
         encoding: Encoding,
-        *,
-        rotation: int = 0,
-        tags: Mapping[str, str] | None = None,
+        description: FilmDescription | None = None,
     ) -> None:
         """Add the film's stream to a container; its header may be written afterwards."""
         self._video = video
@@ -57,13 +79,9 @@ class FilmEncoder:
 
         stream = container.add_stream(encoding.codec, rate=self._rate)
         assert isinstance(stream, VideoStream)
-        self._stream = stream
+        self.stream = stream
         self._set_up(encoding, container.format.name)
-        stream.metadata.update(tags or {})
-        if needs_pixel_aspect(video, container.format.name):
-            stream.metadata.update(matroska.ANNOUNCEMENT)
-        if rotation:
-            stream.set_display_rotation(rotation)
+        describe_film(stream, video, container.format.name, description or FilmDescription())
 
     def encode(self, frame: Frame | None) -> list[Packet[VideoStream]]:
         """Packets that are ready after one more frame, or after the last with None."""
@@ -72,7 +90,11 @@ class FilmEncoder:
             self.pts.append(frame.pts)
             usual = round(1 / self._rate / self._video.time_base)
             self._durations[frame.pts] = frame.duration or max(1, usual)
-        packets = self._stream.encode(None if frame is None else self._picture(frame))
+        packets = self.stream.encode(
+            None
+            if frame is None
+            else picture_of(frame, self._video, self._layout, self._durations[frame.pts])
+        )
         for packet in packets:
             if packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
@@ -81,29 +103,48 @@ class FilmEncoder:
         return packets
 
     def _set_up(self, encoding: Encoding, container_format: str) -> None:
-        video, context = self._video, self._stream.codec_context
+        video, context = self._video, self.stream.codec_context
         context.width, context.height = video.width, video.height
         context.pix_fmt = encoding.pixel_format
         context.time_base = video.time_base
         context.sample_aspect_ratio = video.sample_aspect_ratio
         context.thread_type = ThreadType.AUTO
-        for name, number in _color_numbers(video.color).items():
+        for name, number in color_numbers(video.color).items():
             setattr(context, name, number)
         options = {**encoding.options, "chroma_sample_location": video.color.chroma_location}
+        if video.light is not None and says_light(encoding.codec):
+            for name, words in light_options(encoding.codec, video.light).items():
+                options[name] = ":".join(filter(None, (options.get(name), words)))
         context.options.update(options)
         if encoding.codec == "libx265" and container_format in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # what Apple's players ask for
 
-    def _picture(self, frame: Frame) -> VideoFrame:
-        video = self._video
-        picture = VideoFrame(video.width, video.height, planar_format(self._layout))
-        for plane, index in zip(frame.planes, plane_order(self._layout), strict=True):
-            _fill(picture.planes[index], plane, self._layout)
-        for name, number in _color_numbers(video.color).items():
-            setattr(picture, name, number)
-        picture.pts, picture.time_base = frame.pts, video.time_base
-        picture.duration = self._durations[frame.pts]
-        return picture
+
+def describe_film(
+    stream: VideoStream, video: VideoInfo, container_format: str, description: FilmDescription
+) -> None:
+    """Write into a stream what the container says of the film."""
+    stream.metadata.update(description.tags)
+    if needs_pixel_aspect(video, container_format):
+        stream.metadata.update(matroska.ANNOUNCEMENT)
+    stream.disposition = Disposition(description.disposition)
+    if description.mirror is not None:
+        a, b, c, d = description.mirror
+        stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
+    elif description.rotation:
+        stream.set_display_rotation(description.rotation)
+
+
+def picture_of(frame: Frame, video: VideoInfo, layout: PixelLayout, duration: int) -> VideoFrame:
+    """A frame as FFmpeg's encoders take it, with planes of `layout`, and tagged."""
+    picture = VideoFrame(video.width, video.height, planar_format(layout))
+    for plane, index in zip(frame.planes, plane_order(layout), strict=True):
+        _fill(picture.planes[index], plane, layout)
+    for name, number in color_numbers(video.color).items():
+        setattr(picture, name, number)
+    picture.pts, picture.time_base = frame.pts, video.time_base
+    picture.duration = duration
+    return picture
 
 
 def needs_pixel_aspect(video: VideoInfo, container_format: str) -> bool:
@@ -111,7 +152,7 @@ def needs_pixel_aspect(video: VideoInfo, container_format: str) -> bool:
     return container_format in ("matroska", "webm") and video.sample_aspect_ratio != 1
 
 
-def _color_numbers(color: Color) -> dict[str, int]:
+def color_numbers(color: Color) -> dict[str, int]:
     """FFmpeg's attributes of a codec context or a picture."""
     return {
         "colorspace": color_number(MATRICES, color.matrix),

@@ -13,7 +13,16 @@ from av.stream import Stream
 from remaster.errors import SourceError
 from remaster.media.probe import Source, StreamInfo
 
-__all__ = ["NO_TIME", "RESTART_SECONDS", "Span", "Tally", "clock_starts_again", "digest", "payload"]
+__all__ = [
+    "NO_TIME",
+    "RESTART_SECONDS",
+    "Attachment",
+    "Span",
+    "Tally",
+    "clock_starts_again",
+    "digest",
+    "payload",
+]
 
 RESTART_SECONDS = 1
 """A time that lies further back belongs to another clock; less is a fault of one packet."""
@@ -44,11 +53,21 @@ class Span:
         return Span(source.origin + begin, None if end is None else end - begin, begin > 0)
 
 
+@dataclass(frozen=True, order=True)
+class Attachment:
+    """A font or a picture that lies in a file's header."""
+
+    name: str
+    mimetype: str
+    description: str
+    digest: str
+
+
 def clock_starts_again(source: Source, what: str, until: Fraction, again: Fraction) -> SourceError:
     """The error for a time that goes back from `until` to `again`, in seconds of the source."""
     end = float(until)
     return SourceError(
-        f"{source.path}: behind {end:.3f} s the clock of the {what} starts again at "
+        f"{source.name}: behind {end:.3f} s the clock of the {what} starts again at "
         f"{float(again):.3f} s, as in parts joined byte by byte: give --end {end:.3f} for the "
         f"first part, or make a file with one clock of all, which "
         f"ffmpeg -fflags +genpts -i IN -c copy OUT.mkv does."
@@ -80,22 +99,37 @@ class Tally:
     """What went through one stream."""
 
     stream: StreamInfo
-    is_converted: bool = False
+    converted_to: str = ""
+    """The codec its packets are written in; empty: their own."""
+
     packets: int = 0
     times: array[int] = field(default_factory=lambda: array("q"))
     """When each packet is shown or heard, in microseconds: a film has a million of them."""
+
+    lengths: array[int] = field(default_factory=lambda: array("q"))
+    """How long each packet lasts, in microseconds; 0 where it is not said."""
+
+    keys: bytearray = field(default_factory=bytearray)
+    """1 for each packet that can be decoded without those before it."""
 
     end: int = 0
     """When the last packet is over, in microseconds."""
 
     _digest: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
-    def add(self, data: bytes, time: Fraction | None, length: Fraction) -> None:
+    def add(self, data: bytes, time: Fraction | None, length: Fraction, is_key: bool) -> None:
         """Count a packet; its time, if it has one, and its length in seconds."""
         self.packets += 1
         self._digest.update(data)
         self.times.append(NO_TIME if time is None else round(time * _MICROSECONDS))
+        self.lengths.append(round(length * _MICROSECONDS))
+        self.keys.append(is_key)
         self.end = round(((time or 0) + length) * _MICROSECONDS)
+
+    @property
+    def codec(self) -> str:
+        """In which its packets are written."""
+        return self.converted_to or self.stream.codec
 
     @property
     def digest(self) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.stream import DataStream, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -18,7 +20,10 @@ from remaster import color
 from remaster.errors import SourceError
 from remaster.frames import VideoInfo
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
-from remaster.media.opening import open_source
+from remaster.media.hdr import read_light, side_data, unkept_side_data
+from remaster.media.opening import late_in_pipe, open_source
+from remaster.media.piping import is_pipe, spoken
+from remaster.media.timeline import Timeline, read_timeline
 
 __all__ = ["Chapter", "Source", "StreamInfo", "open_source", "pixel_aspect_ratio", "probe"]
 
@@ -53,7 +58,7 @@ class StreamInfo:
 
     @property
     def title(self) -> str | None:
-        return self.metadata.get("title")
+        return self.metadata.get("title") or self.metadata.get("name")
 
     def __str__(self) -> str:
         words = [f"{self.kind} stream {self.index}", f"({self.codec or 'unknown codec'}"]
@@ -99,6 +104,23 @@ class Source:
     guessed: tuple[str, ...]
     """Fields of the colour that the file does not state."""
 
+    timeline: Timeline = field(default_factory=Timeline)
+    """Puts packets whose clock jumps on one clock; every reader of packets asks it."""
+
+    mirror: tuple[int, int, int, int] | None = None
+    """The display matrix (a, b, c, d) of a film that players also turn over; mostly None."""
+
+    lost_with_pictures: tuple[str, ...] = ()
+    """In words, what the first picture carries that is not written again."""
+
+    late: tuple[str, ...] = ()
+    """Parts that come too late in a pipe to be written."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return spoken(self.path)
+
     @property
     def may_restart(self) -> bool:
         """Whether parts joined byte by byte make a file of this format, with a clock each."""
@@ -118,9 +140,14 @@ def probe(path: str | Path) -> Source:
         origin = start if container.format.name in _FREE_RUNNING_CLOCKS else Fraction(0)
         chapters = _read_chapters(container, origin)
         duration = None if container.duration is None else container.duration / av.time_base
-        metadata = dict(container.metadata)
+        metadata = _file_tags(container, stream)
         format_name = container.format.name
         frame = _first_frame(container, stream, path)
+        timeline = Timeline()
+        if container.format.name in _FREE_RUNNING_CLOCKS and not is_pipe(path):
+            timeline = _whole_timeline(path, stream.index)
+        if timeline.joints and timeline.film_end is not None:
+            duration = float(timeline.film_end - origin)
         video, guessed = _describe_video(stream, frame, duration)
         return Source(
             path=path,
@@ -132,11 +159,20 @@ def probe(path: str | Path) -> Source:
             chapters=chapters,
             metadata=metadata,
             duration_seconds=duration,
-            video_end_seconds=_stated_end(stream, origin),
+            video_end_seconds=None if timeline.joints else _stated_end(stream, origin),
             origin=origin,
             rotation=frame.rotation,
             guessed=guessed,
+            timeline=timeline,
+            mirror=_mirror(frame),
+            lost_with_pictures=unkept_side_data(frame),
+            late=_late_parts(streams, chapters) if is_pipe(path) else (),
         )
+
+
+def _whole_timeline(path: Path, film: int) -> Timeline:
+    with open_source(path) as container:
+        return read_timeline(container, film)
 
 
 def pixel_aspect_ratio(stream: VideoStream) -> Fraction:
@@ -153,9 +189,9 @@ def _film(container: InputContainer, path: Path) -> VideoStream:
     """The first video stream that is no cover picture."""
     films = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not films:
-        raise SourceError(f"{path} holds no video stream: give a file with a picture.")
+        raise SourceError(f"{spoken(path)} holds no video stream: give a file with a picture.")
     if films[0].codec_context is None:
-        raise SourceError(f"{path}: no decoder for its video stream is known.")
+        raise SourceError(f"{spoken(path)}: no decoder for its video stream is known.")
     return films[0]
 
 
@@ -172,6 +208,13 @@ def _describe_stream(stream: Stream) -> StreamInfo:
         is_cover=stream.type == "video" and _is_cover(stream),
         has_header=context is not None and bool(context.extradata),
     )
+
+
+def _file_tags(container: InputContainer, film: VideoStream) -> dict[str, str]:
+    """The file's tags; MOV says the timecode of its film with the film."""
+    tags = dict(container.metadata)
+    timecode = film.metadata.get("timecode")
+    return tags if timecode is None else {"timecode": timecode, **tags}
 
 
 def _stated_end(stream: VideoStream, origin: Fraction) -> Fraction | None:
@@ -196,6 +239,12 @@ def _read_chapters(container: InputContainer, origin: Fraction) -> tuple[Chapter
     )
 
 
+def _late_parts(streams: tuple[StreamInfo, ...], chapters: tuple[Chapter, ...]) -> tuple[str, ...]:
+    """What a pipe holds behind its pictures; an MP4's chapters are a text track."""
+    has_track = any(each.kind == "data" and each.codec == "bin_data" for each in streams)
+    return ("chapters",) if has_track and not chapters else late_in_pipe()
+
+
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
     """The first picture that decodes; damaged packets before it are the reader's to report."""
     failure: av.FFmpegError | None = None
@@ -209,7 +258,18 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
     except av.FFmpegError as error:
         failure = error
     reason = failure.strerror if failure is not None else "it has no pictures"
-    raise SourceError(f"The video of {path} cannot be decoded ({reason}): the file is damaged.")
+    raise SourceError(
+        f"The video of {spoken(path)} cannot be decoded ({reason}): the file is damaged."
+    )
+
+
+def _mirror(frame: VideoFrame) -> tuple[int, int, int, int] | None:
+    """The display matrix, where it turns the picture over beside turning it round."""
+    for data in side_data(frame):
+        if data.type == Type.DISPLAYMATRIX:
+            a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+            return (a, b, c, d) if a * d < b * c else None
+    return None
 
 
 def _describe_video(
@@ -246,5 +306,6 @@ def _describe_video(
         layout=layout,
         color=described,
         frame_count=count,
+        light=read_light(frame),
     )
     return info, guessed

@@ -17,13 +17,14 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
-from remaster.errors import SourceError
 from remaster.frames import Frame, PixelLayout
 from remaster.media.formats import is_planar, planar_format, plane_order
 from remaster.media.opening import open_source
 from remaster.media.packets import RESTART_SECONDS, clock_starts_again
+from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
 
 __all__ = ["DamageReport", "read_frames"]
@@ -51,11 +52,15 @@ class DamageReport:
     missing_seconds: float = 0.0
     """How much earlier than the container says the film broke off."""
 
+    resized_frames: int = 0
+    """Pictures of another size or pixel format than the first, brought to its."""
+
+    first_resized: str = ""
+    """Of the first of them: when, and what it was."""
+
     def __bool__(self) -> bool:
         """Whether anything was wrong."""
-        return any(
-            (self.failed_packets, self.corrupt_frames, self.moved_frames, self.missing_seconds)
-        )
+        return self != DamageReport()
 
 
 def read_frames(
@@ -73,9 +78,10 @@ def read_frames(
     when the iterator is exhausted or closed.
 
     Packets that cannot be decoded are counted in `damage` and reading goes on behind them.
+    Pictures whose size or format changes in the middle are brought to that of the first.
 
-    Raises SourceError when the picture changes its size or format, or the clock starts again
-    before `end`.
+    Raises SourceError when the clock starts again before `end` in a way that
+    `source.timeline` does not know.
     """
     damage = damage if damage is not None else DamageReport()
     time_base = source.video.time_base
@@ -86,7 +92,7 @@ def read_frames(
             continue
         if end is not None and pts * time_base >= end:
             return
-        _check_shape(source, picture, pts)
+        picture = _as_the_first(source, picture, pts, damage)
         if last is not None and pts <= last:
             pts = last + 1
             damage.moved_frames += 1
@@ -124,15 +130,20 @@ def _timed_pictures(
     source: Source, start: Fraction | None, damage: DamageReport
 ) -> Iterator[tuple[int, VideoFrame]]:
     """(pts on the file's own clock, picture), from a keyframe at or before `start`."""
-    position = None if start is None or start <= 0 else _seek_position(source, start)
-    with open_source(source.path) as container:
+    position, first_byte = None, 0
+    if start is not None and start > 0 and not is_pipe(source.path):
+        if source.timeline.joints:
+            first_byte = _last_keyframe(source, start)
+        else:
+            position = _seek_position(source, start)
+    with open_source(source.path, is_last=True) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
         stream.codec_context.thread_type = ThreadType.AUTO
         if position is not None:
             container.seek(position, stream=stream)
         clock = _Clock(stream, container.format.name)
-        for packet in _packets(container, stream, damage):
+        for packet in _packets(source, container, stream, damage, first_byte):
             clock.packet_sent(packet)
             try:
                 pictures = stream.decode(packet)
@@ -142,14 +153,32 @@ def _timed_pictures(
                 continue
             for picture in pictures:
                 yield clock.time_of(picture), picture
+            if packet is None:
+                stream.codec_context.flush_buffers()
 
 
 def _packets(
-    container: InputContainer, stream: VideoStream, damage: DamageReport
+    source: Source,
+    container: InputContainer,
+    stream: VideoStream,
+    damage: DamageReport,
+    first_byte: int = 0,
 ) -> Iterator[Packet[VideoStream] | None]:
-    """Packets, then an empty one or None that makes the decoder give what it holds."""
+    """Packets from a byte on, on one clock, then an empty one for what the decoder holds.
+
+    None stands for an end in the middle, too: behind it another part of the file begins.
+    """
+    place = source.timeline.placer()
+    joints = [each.position for each in source.timeline.breaks.get(stream.index, ())]
     try:
-        yield from container.demux(stream)
+        for packet in container.demux(stream):
+            position = place(packet)
+            if position < first_byte and packet.size:
+                continue
+            if joints and position >= joints[0] and packet.is_keyframe:
+                joints = [joint for joint in joints if joint > position]
+                yield None
+            yield packet
     except av.FFmpegError:
         damage.failed_packets += 1
         yield None
@@ -163,7 +192,6 @@ def _seek_position(source: Source, start: Fraction) -> int | None:
     """
     time_base = source.video.time_base
     target = round((start + source.origin) / time_base)
-    limit = _first_byte_at(source, target) if source.may_restart else None
     with open_source(source.path) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
@@ -175,11 +203,25 @@ def _seek_position(source: Source, start: Fraction) -> int | None:
             except av.FFmpegError:
                 continue
             time = None if landed is None else _time_of(landed)
-            if landed is None or time is None or time > target:
-                continue
-            if limit is None or (landed.pos is not None and landed.pos <= limit):
+            if time is not None and time <= target:
                 return position
     return None
+
+
+def _last_keyframe(source: Source, start: Fraction) -> int:
+    """First byte of the last keyframe at or before a time, in a file of several parts."""
+    found = 0
+    place = source.timeline.placer()
+    with open_source(source.path) as container, suppress(av.FFmpegError):
+        for packet in container.demux(container.streams[source.video_index]):
+            position = place(packet)
+            time = packet.pts if packet.pts is not None else packet.dts
+            if not packet.size or not packet.is_keyframe or time is None:
+                continue
+            if time * source.video.time_base - source.origin > start:
+                break
+            found = position
+    return found
 
 
 def _next_keyframe(container: InputContainer, stream: VideoStream) -> Packet[VideoStream] | None:
@@ -189,26 +231,6 @@ def _next_keyframe(container: InputContainer, stream: VideoStream) -> Packet[Vid
 
 def _time_of(packet: Packet[VideoStream]) -> int | None:
     return packet.pts if packet.pts is not None else packet.dts
-
-
-def _first_byte_at(source: Source, target: int) -> int | None:
-    """Where in the file the film first reaches a time: a seek may find its second coming.
-
-    Raises SourceError when the clock starts again before that.
-    """
-    time_base, latest = source.video.time_base, None
-    with open_source(source.path) as container, suppress(av.FFmpegError):
-        for packet in container.demux(container.streams[source.video_index]):
-            time = packet.dts
-            if time is None:
-                continue
-            if latest is not None and (latest - time) * time_base > RESTART_SECONDS:
-                times = (ticks * time_base - source.origin for ticks in (latest, time))
-                raise clock_starts_again(source, "picture", *times)
-            latest = time if latest is None else max(time, latest)
-            if time >= target:
-                return packet.pos
-    return None
 
 
 class _Clock:
@@ -226,6 +248,7 @@ class _Clock:
         self._context = stream.codec_context
         self._waiting: list[int] = []
         self._next = 0
+        self._started = False
 
     def packet_sent(self, packet: Packet[VideoStream] | None) -> None:
         if packet is None or not packet.size:
@@ -242,8 +265,11 @@ class _Clock:
         waiting = self._oldest_waiting(picture)
         if picture.pts is not None and self._has_pts:
             time = picture.pts
+        elif waiting is None or (self._has_pts and self._started):
+            time = self._next  # of a picture whose own time is damaged
         else:
-            time = self._next if waiting is None else waiting
+            time = waiting
+        self._started = True
         self._next = time + (picture.duration or self._step)
         return time
 
@@ -259,17 +285,27 @@ class _Clock:
         return heapq.heappop(self._waiting) if self._waiting else None
 
 
-def _check_shape(source: Source, picture: VideoFrame, pts: int) -> None:
+def _as_the_first(
+    source: Source, picture: VideoFrame, pts: int, damage: DamageReport
+) -> VideoFrame:
+    """A picture in the size and format of the film's first; nearly always as it is."""
     video = source.video
-    expected = (video.width, video.height, source.pixel_format)
-    found = (picture.width, picture.height, picture.format.name)
-    if found != expected:
+    if (picture.width, picture.height, picture.format.name) == (
+        video.width,
+        video.height,
+        source.pixel_format,
+    ):
+        return picture
+    if not damage.resized_frames:
         seconds = float(pts * video.time_base)
-        raise SourceError(
-            f"{source.path}: at {seconds:.3f} s the picture changes from "
-            f"{expected[0]}x{expected[1]} {expected[2]} to {found[0]}x{found[1]} {found[2]}; "
-            f"one size and format throughout is supported: use --end before it, --start after it."
-        )
+        found = f"{picture.width}x{picture.height} {picture.format.name}"
+        damage.first_resized = f"{found} at {seconds:.3f} s"
+    damage.resized_frames += 1
+    same = picture.reformat(
+        video.width, video.height, source.pixel_format, interpolation=Interpolation.BICUBIC
+    )
+    same.pts, same.time_base, same.duration = picture.pts, picture.time_base, picture.duration
+    return same
 
 
 def _planes(picture: VideoFrame, layout: PixelLayout) -> tuple[torch.Tensor, ...]:

@@ -21,7 +21,7 @@ from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layou
 from remaster.media.matroska import write_pixel_aspect
 from remaster.media.probe import pixel_aspect_ratio
 
-__all__ = ["rehearse"]
+__all__ = ["forgotten_in", "rehearse"]
 
 _SIDE = 512
 """Pixels; some hardware encoders take nothing smaller."""
@@ -57,6 +57,11 @@ def _forgotten(video: VideoInfo, encoding: Encoding, container_format: str) -> l
         output.start_encoding()
         output.mux(film.encode(Frame(0, planes)))
         output.mux(film.encode(None))
+    return forgotten_in(memory, video, container_format)
+
+
+def forgotten_in(memory: io.BytesIO, video: VideoInfo, container_format: str) -> list[str]:
+    """What a finished file in memory does not say of a film."""
     if needs_pixel_aspect(video, container_format):
         write_pixel_aspect(memory, video.sample_aspect_ratio)
     memory.seek(0)

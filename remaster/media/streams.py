@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,29 +13,35 @@ from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
 from remaster.errors import OutputError
-from remaster.media.containers import CONTAINERS, takes
+from remaster.media.containers import CONTAINERS, Y4M, takes
+from remaster.media.holding import HOLDINGS, held_dispositions, held_tags, held_track_tags
+from remaster.media.losses import file_losses, track_losses
 from remaster.media.opening import open_source
 from remaster.media.probe import Source, StreamInfo
+from remaster.media.texts import TEXT_CODECS
 
 __all__ = [
     "PlannedStream",
     "StreamPlan",
-    "convert_subtitle",
-    "kept_tags",
     "new_stream",
     "plan_streams",
 ]
 
 Action = Literal["copy", "convert", "attach", "drop"]
 
-_TEXT_CODECS = ("subrip", "text", "webvtt", "ass", "ssa", "mov_text")
-_TEXT_OF_CONTAINER = {"matroska": "subrip", "mp4": "mov_text", "mov": "mov_text", "webm": "webvtt"}
-_ASS_FIELDS_BEFORE_TEXT = 8
-_ASS_OVERRIDE = re.compile(r"\{[^}]*\}")
 _ASS_HEADER = b"[Script Info]\n\n[V4+ Styles]\n\n[Events]\n"
-_DERIVED_TAGS = ("DURATION", "BPS", "NUMBER_OF_", "_STATISTICS_", "vendor_id")
+_LOST_WITH = {
+    "ass": "its places, fonts and colours are lost, bold, italic and underlined words are kept",
+    "ssa": "its places, fonts and colours are lost, bold, italic and underlined words are kept",
+    "webvtt": "places and voices are lost, bold, italic and underlined words are kept",
+    "mov_text": "fonts, sizes and colours are lost, bold, italic and underlined words are kept",
+    "subrip": "colours are lost, bold, italic and underlined words are kept",
+    "text": "nothing is lost",
+}
+_COVER_CODECS = ("mjpeg", "png", "bmp")
+"""Of MP4; Matroska attaches any file."""
+
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}
-_MARKUP = re.compile(r"</?[A-Za-z][^>]*>")
 
 
 @dataclass(frozen=True)
@@ -65,19 +69,22 @@ class StreamPlan:
     """What becomes of every stream but the film, in the order of the source."""
 
     streams: tuple[PlannedStream, ...]
+    losses: tuple[str, ...] = ()
+    """One sentence per thing said about the file or its streams that the container cannot hold."""
 
     def having(self, *actions: Action) -> tuple[PlannedStream, ...]:
         return tuple(planned for planned in self.streams if planned.action in actions)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One sentence per stream that does not arrive as it was."""
-        return tuple(
+        """One sentence per stream that does not arrive as it was, and per thing that is lost."""
+        streams = tuple(
             f"The {planned.stream} is "
             + (f"converted to {planned.codec}" if planned.action == "convert" else "left out")
             + f": {planned.reason}."
             for planned in self.having("convert", "drop")
         )
+        return (*streams, *self.losses)
 
 
 def plan_streams(source: Source, container: str) -> StreamPlan:
@@ -85,14 +92,31 @@ def plan_streams(source: Source, container: str) -> StreamPlan:
 
     Raises OutputError when it cannot hold an audio stream: sound is never lost.
     """
-    with open_source(source.path) as opened:
+    if container == Y4M:
         return StreamPlan(
             tuple(
-                _plan(info, opened.streams[info.index], container)
+                PlannedStream(info, "drop", reason="Y4M holds pictures alone")
                 for info in source.streams
                 if info.index != source.video_index and not _is_chapter_track(info)
-            )
+            ),
+            (),
         )
+    with open_source(source.path) as opened:
+        streams = tuple(
+            _plan(info, opened.streams[info.index], container)
+            for info in source.streams
+            if info.index != source.video_index
+            and not _is_chapter_track(info)
+            and not _is_rewritten_timecode(info, source, container)
+        )
+    film = source.streams[source.video_index]
+    kept = [planned.stream for planned in streams if planned.action != "drop"]
+    losses = (
+        *file_losses(source, container),
+        *track_losses(film, container, is_film=True),
+        *(words for stream in kept for words in track_losses(stream, container)),
+    )
+    return StreamPlan(streams, losses)
 
 
 def new_stream(planned: PlannedStream, source: Stream, output: OutputContainer) -> Stream:
@@ -110,31 +134,24 @@ def new_stream(planned: PlannedStream, source: Stream, output: OutputContainer) 
         stream.codec_context.subtitle_header = _ASS_HEADER
     else:
         stream = output.add_mux_stream(planned.codec)
-    stream.metadata.update(kept_tags(planned.stream.metadata))
-    stream.disposition = Disposition(planned.stream.disposition)
+    container = output.format.name
+    stream.metadata.update(held_track_tags(container, planned.stream.metadata))
+    stream.disposition = held_dispositions(container, planned.stream.disposition)
+    if planned.stream.is_cover:
+        stream.disposition = Disposition.attached_pic
     return stream
-
-
-def kept_tags(metadata: Mapping[str, str]) -> dict[str, str]:
-    """A stream's tags without those that a muxer derives from the packets."""
-    return {key: value for key, value in metadata.items() if not key.startswith(_DERIVED_TAGS)}
-
-
-def convert_subtitle(payload: bytes, codec: str, target: str) -> bytes:
-    """The text of one subtitle packet in another text codec; empty when it shows nothing.
-
-    Formatting that the target cannot hold is lost; line breaks are kept.
-    """
-    text = _subtitle_text(payload, codec)
-    if target == "mov_text":
-        plain = _MARKUP.sub("", text).encode()
-        return len(plain).to_bytes(2, "big") + plain if plain else b""
-    return text.encode()
 
 
 def _is_chapter_track(stream: StreamInfo) -> bool:
     """MP4 keeps chapters in a text track, which comes as data; they are written as chapters."""
     return stream.kind == "data" and stream.codec == "bin_data"
+
+
+def _is_rewritten_timecode(stream: StreamInfo, source: Source, container: str) -> bool:
+    """MP4 keeps the film's timecode in a track, which follows from the tag."""
+    if stream.kind != "data" or "timecode" not in stream.metadata:
+        return False
+    return "timecode" in held_tags(container, source.metadata, source.video.frame_rate)
 
 
 def _plan(stream: StreamInfo, opened: Stream, container: str) -> PlannedStream:
@@ -144,17 +161,17 @@ def _plan(stream: StreamInfo, opened: Stream, container: str) -> PlannedStream:
         return PlannedStream(stream, "copy")
     if stream.kind == "audio":
         raise OutputError(_refused_audio(stream, opened, container))
-    if stream.kind == "subtitle" and stream.codec in _TEXT_CODECS:
-        target = _TEXT_OF_CONTAINER[container]
-        reason = f"{container} files cannot hold {stream.codec}, so formatting may be lost"
-        return PlannedStream(stream, "convert", target, reason)
+    if stream.kind == "subtitle" and stream.codec in TEXT_CODECS:
+        reason = f"{container} files cannot hold {stream.codec}; {_LOST_WITH[stream.codec]}"
+        return PlannedStream(stream, "convert", HOLDINGS[container].text_codec, reason)
     return PlannedStream(stream, "drop", reason=f"{container} files cannot hold it")
 
 
 def _plan_attachment(stream: StreamInfo, container: str) -> PlannedStream:
-    if container == "matroska":
+    holds = HOLDINGS[container]
+    if holds.attachments:
         return PlannedStream(stream, "attach")
-    if container == "mp4" and stream.is_cover:
+    if holds.covers and stream.is_cover and stream.codec in _COVER_CODECS:
         return PlannedStream(stream, "copy")
     what = "cover pictures" if stream.is_cover else "attachments"
     return PlannedStream(stream, "drop", reason=f"{container} files cannot hold {what}")
@@ -185,16 +202,3 @@ def _refused_audio(stream: StreamInfo, opened: Stream, container: str) -> str:
     fitting = [end for end, name in CONTAINERS.items() if _accepts(name, stream, opened)]
     advice = f"write to {' or '.join(fitting)}" if fitting else "convert its sound first"
     return f"A {container} file cannot hold the {stream} as it is: {advice}."
-
-
-def _subtitle_text(payload: bytes, codec: str) -> str:
-    """The words of a packet, lines parted by line feeds, with SubRip's markup at most."""
-    if codec == "mov_text":
-        length = int.from_bytes(payload[:2], "big")
-        return payload[2 : 2 + length].decode("utf-8", "replace")
-    text = payload.decode("utf-8", "replace")
-    if codec in ("ass", "ssa"):
-        text = text.split(",", _ASS_FIELDS_BEFORE_TEXT)[-1]
-        text = _ASS_OVERRIDE.sub("", text).replace(r"\N", "\n").replace(r"\n", "\n")
-        text = text.replace(r"\h", " ")
-    return text.rstrip("\0")

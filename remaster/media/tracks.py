@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Stream
 
+from remaster.media.holding import HOLDINGS
 from remaster.media.packets import RESTART_SECONDS, Span, Tally, payload
-from remaster.media.streams import PlannedStream, convert_subtitle
+from remaster.media.streams import PlannedStream
+from remaster.media.texts import Overlay, marked_text, written_text
 
 __all__ = ["Track"]
 
 _ASSUMED_LENGTH = Fraction(1, 50)
+_LONGEST_SECONDS = 24 * 3600
+"""More is said where nothing is known: subtitles of 2^32 milliseconds."""
+
 _NOTICED_SECONDS = Fraction(1, 20)
 """Later than this, a sound or a text is out of step with the pictures."""
 
@@ -22,13 +28,21 @@ class Track:
     """One output stream that is fed with the packets of one of the source's."""
 
     def __init__(
-        self, planned: PlannedStream, source: Stream, output: Stream, strict: bool
+        self,
+        planned: PlannedStream,
+        source: Stream,
+        output: Stream,
+        *,
+        container: str,
+        strict: bool,
     ) -> None:
         self.info = planned.stream
         self.source = source
         self.output = output
-        self.tally = Tally(planned.stream, planned.action == "convert")
+        self.tally = Tally(planned.stream, planned.codec if planned.action == "convert" else "")
         self._target = planned.codec
+        self._may_overlap = HOLDINGS[container].overlapping_texts
+        self._overlay = Overlay()
         self._shortest = 1 if strict else 0  # ticks of a packet; MP4 loses a last one without
         self._grid = _sound_grid(source)
         self._last_time: Fraction | None = None
@@ -65,34 +79,74 @@ class Track:
         self._latest = time if latest is None else max(time, latest)
         return latest is not None and latest - time > RESTART_SECONDS
 
-    def take(self, packet: Packet[Stream], span: Span) -> Packet[Stream] | None:
-        """The packet on the output's clock; None when none of it lies in the span."""
+    def take(self, packet: Packet[Stream], span: Span) -> Iterator[Packet[Stream]]:
+        """The packet on the output's clock; nothing when none of it lies in the span.
+
+        Of texts that the output cannot show at the same time, those that are settled.
+        """
         base = _time_base(self.source)
         time = self.due(packet, span)
         length = self._length(packet, time)
         shown = packet.dts if packet.pts is None else packet.pts
         lag = None if packet.dts is None or shown is None else (shown - packet.dts) * base
         if span.is_clipped and time < 0 and time + length <= 0:
-            return None
+            return
         if span.length is not None and time >= span.length:
-            return None
+            return
         if self.info.kind == "subtitle":
             time, length = _clipped(time, length, span)
-        data = self._kept(packet)
+        data = payload(packet, self.info)
         if not data:
-            return None
-        ready = Packet(data) if self.tally.is_converted else packet
-        moved = self._stamp(ready, time, None if lag is None else time - lag, length)
-        self.tally.add(data, time + moved, length)
+            return
+        if self.tally.converted_to:
+            yield from self._converted(data, time, length)
+        else:
+            dts = None if lag is None else time - lag
+            yield self._counted(packet, data, time, dts, length)
+
+    def flush(self) -> Iterator[Packet[Stream]]:
+        """What waited for a text that would have overlapped."""
+        for time, length, text in self._overlay.flush():
+            yield from self._written(text, time, length)
+
+    def _converted(self, data: bytes, time: Fraction, length: Fraction) -> Iterator[Packet[Stream]]:
+        text = marked_text(data, self.info.codec)
+        if not text.strip():
+            return
+        if self._may_overlap:
+            yield from self._written(text, time, length)
+            return
+        for start, duration, words in self._overlay.add(time, length, text):
+            yield from self._written(words, start, duration)
+
+    def _written(self, text: str, time: Fraction, length: Fraction) -> Iterator[Packet[Stream]]:
+        data = written_text(text, self._target)
+        if data:
+            packet: Packet[Stream] = Packet(data)
+            packet.is_keyframe = True
+            yield self._counted(packet, data, time, None, length)
+
+    def _counted(
+        self,
+        packet: Packet[Stream],
+        data: bytes,
+        time: Fraction,
+        dts: Fraction | None,
+        length: Fraction,
+    ) -> Packet[Stream]:
+        moved = self._stamp(packet, time, dts, length)
+        self.tally.add(data, time + moved, length, packet.is_keyframe)
         if moved > _NOTICED_SECONDS:
             self.moved_packets += 1
             self.moved_seconds = max(self.moved_seconds, moved)
-        return ready
+        return packet
 
     def _length(self, packet: Packet[Stream], time: Fraction) -> Fraction:
         """Seconds that a packet lasts; a sound's from the one before where the source is silent."""
         base = _time_base(self.source)
         length = (packet.duration or 0) * base
+        if length > _LONGEST_SECONDS:
+            length = Fraction(0)
         if self._grid is not None and (not length or abs(length - self._grid) <= base):
             length = self._grid
         if not length and self.info.kind == "audio":
@@ -101,13 +155,6 @@ class Track:
         self._last_time = time
         self._last_length = length if length > 0 else self._last_length
         return length
-
-    def _kept(self, packet: Packet[Stream]) -> bytes:
-        """What the packet holds, converted where that is planned; nothing when it is empty."""
-        data = payload(packet, self.info)
-        if data and self.tally.is_converted:
-            return convert_subtitle(data, self.info.codec, self._target)
-        return data
 
     def _stamp(
         self, packet: Packet[Stream], pts: Fraction, dts: Fraction | None, duration: Fraction

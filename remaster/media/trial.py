@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import av
 
 from remaster.errors import OutputError
 from remaster.frames import Frame, VideoInfo
+from remaster.media.containers import Y4M
 from remaster.media.encoders import Encoding
+from remaster.media.external_film import ExternalEncoding, ExternalFilmEncoder, rehearse_external
 from remaster.media.film import FilmEncoder
+from remaster.media.rehearsal import rehearse
 
 __all__ = ["TrialEncoder", "trial_encoder"]
 
@@ -21,7 +24,8 @@ _LONGEST_KEYFRAME_INTERVAL = 250
 class TrialEncoder:
     """Takes frames as the writer does, and keeps only sizes."""
 
-    def __init__(self, film: FilmEncoder) -> None:
+    def __init__(self, film: FilmEncoder | ExternalFilmEncoder | None) -> None:
+        """With None the pictures are written as they are."""
         self._film = film
         self._frames = 0
         self._keyframes: list[int] = []
@@ -30,8 +34,11 @@ class TrialEncoder:
     def write(self, frame: Frame | None) -> None:
         """Encode one frame, or with None what the encoder still holds."""
         self._frames += frame is not None
-        for packet in self._film.encode(frame):
-            (self._keyframes if packet.is_keyframe else self._others).append(packet.size)
+        if self._film is not None:
+            for packet in self._film.encode(frame):
+                (self._keyframes if packet.is_keyframe else self._others).append(packet.size)
+        elif frame is not None:
+            self._keyframes.append(sum(plane.nbytes for plane in frame.planes))
 
     def bytes_of(self, frames: int) -> float:
         """How large a film of so many frames would be.
@@ -52,12 +59,22 @@ class TrialEncoder:
 def trial_encoder(video: VideoInfo, encoding: Encoding, container: str) -> Iterator[TrialEncoder]:
     """An encoder set up as for a file; nothing reaches a disk.
 
-    Raises OutputError when it fails.
+    Raises OutputError when it fails, or when the container would forget what `video` says.
     """
+    if container == Y4M:
+        yield TrialEncoder(None)
+        return
     try:
-        with av.open(io.BytesIO(), "w", format=container) as output:
-            film = FilmEncoder(output, video, encoding)
-            output.start_encoding()
+        with ExitStack() as resources:
+            film: FilmEncoder | ExternalFilmEncoder
+            if isinstance(encoding, ExternalEncoding):
+                rehearse_external(video, encoding, container)
+                film = resources.enter_context(ExternalFilmEncoder(video, encoding))
+            else:
+                rehearse(video, encoding, container)
+                output = resources.enter_context(av.open(io.BytesIO(), "w", format=container))
+                film = FilmEncoder(output, video, encoding)
+                output.start_encoding()
             yield TrialEncoder(film)
     except (av.FFmpegError, ValueError) as error:
         raise OutputError(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,19 +13,27 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from remaster.errors import SourceError, VerificationError
 from remaster.frames import VideoInfo
+from remaster.media.hdr import says_light
+from remaster.media.holding import (
+    HOLDINGS,
+    held_language,
+    held_track_tags,
+    normal_dispositions,
+    track_tags,
+)
 from remaster.media.opening import open_source
-from remaster.media.packets import NO_TIME, Tally, digest, payload
-from remaster.media.probe import Source, StreamInfo, probe
+from remaster.media.packets import NO_TIME, Attachment, Tally, digest, payload
+from remaster.media.probe import Chapter, Source, StreamInfo, probe
+from remaster.media.texts import TEXT_CODECS
 
 __all__ = ["Expectation", "verify"]
 
 _TOLERANCE_SECONDS = Fraction(1, 1000)
-_LANGUAGES_KEPT = {
-    "matroska": re.compile("[a-z]{2,3}"),
-    "webm": re.compile("[a-z]{2,3}"),
-    "mp4": re.compile("[a-z]{3}"),
-}
-"""What a container can say; MOV has a list of its own, without many of them."""
+_SAME_CODECS = {"text": "subrip", "ssa": "ass", "mp3": "mp2"}
+"""Codecs whose packets say which of the two they are, or that are two names of one."""
+
+_RESTATED_TAGS = ("creation_time", "location")
+"""Instants and places, which containers spell in their own ways."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +44,27 @@ class Expectation:
     """FFmpeg's name of the muxer."""
 
     video: VideoInfo
+    codec: str
+    """FFmpeg's name of the film's encoder."""
+
     pts: Sequence[int]
     """Of every frame, in `video.time_base`, in order."""
 
     rotation: int
-    language: str | None
-    """Of the film."""
+    mirror: tuple[int, int, int, int] | None
+    film: StreamInfo
+    """The source's, whose language, title and flags are kept."""
+
+    tags: Mapping[str, str]
+    """Of the file, as far as the container holds them."""
 
     tallies: Sequence[Tally]
     """Of every other stream, in order; MP4 forgets those which had no packets."""
 
-    attachments: Sequence[str]
-    """Digests of what the header carries."""
+    attachments: Sequence[Attachment]
+    """What the header carries."""
 
-    chapters: Sequence[tuple[Fraction, str]]
-    """(start in seconds, title)."""
+    chapters: Sequence[Chapter]
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class _Contents:
     tallies: list[tuple[Tally, Fraction]]
     """Of every other stream that has packets, with its time base."""
 
-    attachments: list[str]
+    attachments: list[Attachment]
 
 
 def verify(path: Path, expected: Expectation) -> None:
@@ -76,20 +89,22 @@ def verify(path: Path, expected: Expectation) -> None:
     except (SourceError, av.FFmpegError) as error:
         raise VerificationError(f"The written file cannot be read back ({error})") from error
     _check_picture(found, expected)
+    _check_tags(found.metadata, expected.tags, "tag", "the file")
     _check_chapters(found, expected)
     _check_frame_times(contents.pts, found.video.time_base, expected)
-    _check(sorted(contents.attachments), sorted(_all_attachments(expected)), "attachments")
+    _check_attachments(contents.attachments, expected)
     others = [tally for tally in expected.tallies if tally.packets and not tally.stream.is_cover]
-    _check(len(contents.tallies), len(others), "other streams")
+    _check(
+        [tally.stream.kind for tally, _ in contents.tallies],
+        [tally.stream.kind for tally in others],
+        "other streams",
+    )
     for (seen, tick), wanted in zip(contents.tallies, others, strict=True):
-        if wanted.is_converted:
-            _check(seen.packets, wanted.packets, f"packets of the {wanted.stream}")
-        else:
-            _check(seen.digest, wanted.digest, f"bytes of the {wanted.stream}")
+        _check(_codec(seen.stream.codec), _codec(wanted.codec), f"codec of the {wanted.stream}")
+        _check(seen.digest, wanted.digest, f"bytes of the {wanted.stream}")
         _check_packet_times(seen, wanted, tick + _TOLERANCE_SECONDS)
-        _check_language(
-            seen.stream.language, wanted.stream.language, wanted.stream, expected.container
-        )
+        _check_packet_marks(seen, wanted, tick + _TOLERANCE_SECONDS, expected.container)
+        _check_description(seen.stream, wanted.stream, expected.container)
 
 
 def _check(found: object, wanted: object, what: str) -> None:
@@ -101,29 +116,77 @@ def _check(found: object, wanted: object, what: str) -> None:
 
 def _check_picture(found: Source, expected: Expectation) -> None:
     video, wanted = found.video, expected.video
+    film = found.streams[found.video_index]
     _check((video.width, video.height), (wanted.width, wanted.height), "size")
+    _check(film.codec, av.Codec(expected.codec, "w").canonical_name, "codec of the film")
+    _check(video.layout, wanted.layout, "depth or chroma sampling")
     _check(video.sample_aspect_ratio, wanted.sample_aspect_ratio, "pixel aspect ratio")
     _check(found.rotation % 360, expected.rotation % 360, "rotation")
+    _check(found.mirror, expected.mirror, "mirroring")
     _check(found.guessed, (), "colour tags that are missing")
     for name in ("matrix", "range", "primaries", "transfer"):
         _check(getattr(video.color, name), getattr(wanted.color, name), f"colour {name}")
-    film = found.streams[found.video_index]
-    _check_language(film.language, expected.language, "film", expected.container)
+    if says_light(expected.codec):
+        _check(video.light, wanted.light, "HDR10 metadata")
+    _check_description(film, expected.film, expected.container, is_film=True)
 
 
-def _check_language(found: str | None, wanted: str | None, what: object, container: str) -> None:
-    can_say = _LANGUAGES_KEPT.get(container)
-    if can_say is not None and can_say.fullmatch(wanted or "") and wanted != "und":
-        _check(found, wanted, f"language of the {what}")
+def _check_description(
+    found: StreamInfo, wanted: StreamInfo, container: str, *, is_film: bool = False
+) -> None:
+    """Language, tags and flags of a stream."""
+    name = "film" if is_film else str(wanted)
+    language = held_language(container, wanted.language)
+    if language is not None or found.language not in (None, "und"):
+        _check(found.language, language, f"language of the {name}")
+    tags = held_track_tags(container, wanted.metadata, is_film=is_film)
+    _check_tags(track_tags(found.metadata), tags, "tag", f"the {name}")
+    due = normal_dispositions(container, wanted.disposition)
+    seen = normal_dispositions(container, found.disposition)
+    if not HOLDINGS[container].untold_default:  # the first of a kind has it, if no other does
+        seen |= due & Disposition.default
+        due |= seen & Disposition.default
+    _check(seen, due, f"flags of the {name}")
+
+
+def _check_tags(found: Mapping[str, str], wanted: Mapping[str, str], what: str, owner: str) -> None:
+    seen = {key.lower(): value for key, value in found.items()}
+    for key, value in wanted.items():
+        name = key.lower()
+        if name != "language" and not (name in _RESTATED_TAGS and name in seen):
+            _check(seen.get(name), value, f"{what} {name!r} of {owner}")
+
+
+def _check_attachments(found: Sequence[Attachment], expected: Expectation) -> None:
+    """Those of the header, and covers that were muxed as streams."""
+    covers = [
+        Attachment("", "", "", tally.digest) for tally in expected.tallies if tally.stream.is_cover
+    ]
+    wanted = sorted([*expected.attachments, *covers])
+    _check(
+        sorted(each.digest for each in found),
+        sorted(each.digest for each in wanted),
+        "attachments or covers",
+    )
+    if HOLDINGS[expected.container].cover_names:
+        _check(sorted(found), wanted, "names and types of attachments")
 
 
 def _check_chapters(found: Source, expected: Expectation) -> None:
+    holds_ends = HOLDINGS[expected.container].chapter_ends
     _check(len(found.chapters), len(expected.chapters), "number of chapters")
-    for number, (chapter, (start, title)) in enumerate(zip(found.chapters, expected.chapters)):
-        _check(chapter.metadata.get("title", ""), title, "names of chapters")
-        is_first = number == 0 and expected.container in ("mp4", "mov")  # these begin it at 0
-        if abs(chapter.start - start) > _TOLERANCE_SECONDS and not (is_first and not chapter.start):
-            _check(float(chapter.start), float(start), f"start of the chapter {title!r}")
+    for number, (seen, due) in enumerate(zip(found.chapters, expected.chapters, strict=True)):
+        title = due.metadata.get("title", "")
+        _check(seen.metadata.get("title", ""), title, "names of chapters")
+        is_moved = not holds_ends and number == 0 and not seen.start
+        if abs(seen.start - due.start) > _TOLERANCE_SECONDS and not is_moved:
+            _check(float(seen.start), float(due.start), f"start of the chapter {title!r}")
+        if holds_ends and abs(seen.end - due.end) > _TOLERANCE_SECONDS:
+            _check(float(seen.end), float(due.end), f"end of the chapter {title!r}")
+
+
+def _codec(name: str) -> str:
+    return _SAME_CODECS.get(name, name)
 
 
 def _check_frame_times(pts: list[int], time_base: Fraction, expected: Expectation) -> None:
@@ -153,10 +216,20 @@ def _check_packet_times(found: Tally, wanted: Tally, tolerance: Fraction) -> Non
             )
 
 
-def _all_attachments(expected: Expectation) -> list[str]:
-    """Those of the header, and covers that were muxed as streams."""
-    covers = [tally.digest for tally in expected.tallies if tally.stream.is_cover]
-    return [*expected.attachments, *covers]
+def _check_packet_marks(found: Tally, wanted: Tally, tolerance: Fraction, container: str) -> None:
+    """Which packets are key packets, and how long texts are shown."""
+    if found.packets != wanted.packets:
+        return
+    _check(found.keys, wanted.keys, f"key packets of the {wanted.stream}")
+    holds_lengths = HOLDINGS[container].overlapping_texts or wanted.stream.codec in TEXT_CODECS
+    if wanted.stream.kind == "subtitle" and holds_lengths:  # bitmaps say their end themselves
+        microseconds = tolerance * 1_000_000
+        for index, (seen, due) in enumerate(zip(found.lengths, wanted.lengths, strict=True)):
+            if due and abs(seen - due) > microseconds:
+                raise VerificationError(
+                    f"Packet {index} of the {wanted.stream} is shown for {seen / 1000:.0f} ms "
+                    f"instead of {due / 1000:.0f} ms"
+                )
 
 
 def _read_back(found: Source) -> _Contents:
@@ -170,7 +243,7 @@ def _read_back(found: Source) -> _Contents:
     del tallies[found.video_index]
     with open_source(found.path) as container:
         attachments = [
-            digest(stream.data)
+            _attachment(stream.metadata, stream.data)
             for stream in container.streams
             if isinstance(stream, AttachmentStream)
         ]
@@ -180,7 +253,7 @@ def _read_back(found: Source) -> _Contents:
             if packet.stream_index == found.video_index:
                 pts.append(_shown_at(packet))
             elif packet.stream.disposition & Disposition.attached_pic:
-                attachments.append(digest(bytes(packet)))
+                attachments.append(_attachment(packet.stream.metadata, bytes(packet)))
             elif packet.stream_index in tallies:
                 _count(packet, infos[packet.stream_index], tallies[packet.stream_index])
         with_packets = [
@@ -191,12 +264,17 @@ def _read_back(found: Source) -> _Contents:
     return _Contents(pts, with_packets, attachments)
 
 
+def _attachment(metadata: Mapping[str, str], data: bytes) -> Attachment:
+    name, mimetype, title = (metadata.get(key, "") for key in ("filename", "mimetype", "title"))
+    return Attachment(name, mimetype, title, digest(data))
+
+
 def _count(packet: Packet[Stream], info: StreamInfo, tally: Tally) -> None:
     data = payload(packet, info)
     if data:
         ticks = packet.pts if packet.pts is not None else packet.dts
         time = None if ticks is None else ticks * packet.time_base
-        tally.add(data, time, (packet.duration or 0) * packet.time_base)
+        tally.add(data, time, (packet.duration or 0) * packet.time_base, packet.is_keyframe)
 
 
 def _shown_at(packet: Packet[Stream]) -> int:

@@ -22,10 +22,24 @@ from remaster.frames import Frame, VideoInfo
 from remaster.media import matroska
 from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, container_format
-from remaster.media.film import FilmEncoder, needs_pixel_aspect
+from remaster.media.external_film import (
+    ExternalEncoding,
+    ExternalFilmEncoder,
+    rehearse_external,
+)
+from remaster.media.film import FilmDescription, FilmEncoder, needs_pixel_aspect
+from remaster.media.holding import held_dispositions, held_tags, held_track_tags
 from remaster.media.packets import Span
+from remaster.media.piping import (
+    PipeOutput,
+    broken_pipe,
+    is_pipe,
+    is_same_file,
+    is_terminal,
+    standard_output,
+)
 from remaster.media.placing import flush_to_disk, keep_beside, partial_file, put_in_place
-from remaster.media.probe import Source
+from remaster.media.probe import Chapter, Source
 from remaster.media.rehearsal import rehearse
 from remaster.media.streams import StreamPlan, plan_streams
 from remaster.media.verify import Expectation, verify
@@ -37,8 +51,6 @@ __all__ = ["Writer", "Written", "check_output"]
 
 _CHAPTER_TICK = Fraction(1, 1000)
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FILM_TAGS = ("title", "language")
-_MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 _MUXER_OPTIONS = {
     "mp4": {"movflags": "+faststart+write_colr"},
     "mov": {"movflags": "+faststart+write_colr"},
@@ -56,16 +68,30 @@ class Written:
     frames: int
     bytes: int
     warnings: tuple[str, ...]
+    is_read_back: bool = True
+    """Whether it was read again as a whole; what goes through a pipe cannot be."""
 
 
 def check_output(
-    output: Path, source: Source, *, overwrite: bool, folder_to_come: bool = False
+    output: Path,
+    source: Source,
+    *,
+    overwrite: bool,
+    named: str | None = None,
+    folder_to_come: bool = False,
 ) -> None:
     """Raise OutputError or OptionsError for a path that a film cannot be written to.
 
     `folder_to_come`: its folder need not be there yet, only one that it can be made in.
     """
-    container_format(output)
+    container_format(output, named)
+    if is_pipe(output):
+        if is_terminal(1):
+            raise OutputError(
+                "Standard output is a terminal: pipe the film into a program or a file, or name "
+                "a file with -o."
+            )
+        return
     folder = output.absolute().parent
     while folder_to_come and not folder.exists():
         folder = folder.parent
@@ -73,7 +99,7 @@ def check_output(
         raise OutputError(f"There is no directory {folder}: create it, or write elsewhere.")
     if output.is_dir():
         raise OutputError(f"{output} is a directory: give a file name.")
-    if output.exists() and output.samefile(source.path):
+    if output.exists() and is_same_file(source.path, output):
         raise OutputError(f"{output} is the input itself: write to another file.")
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists: give -y to replace it, or write to another file.")
@@ -99,46 +125,57 @@ class Writer:
         overwrite: bool,
         start: Fraction | None = None,
         end: Fraction | None = None,
+        named: str | None = None,
     ) -> None:
         """Check everything that can be checked before work starts.
 
         Args:
-            output: .mkv, .mp4, .mov or .webm.
+            output: .mkv, .mp4, .mov or .webm; `-` for standard output.
             source: where sound, subtitles, chapters and the rest come from.
             video: the film as it is to be written.
             encoding: from `choose_encoding`.
             overwrite: whether an existing output may be replaced.
             start, end: seconds, `source.origin` subtracted: the part that is written. The times
                 of the frames given to `write` count from `start`.
+            named: the format, `mkv`, `mp4`, `mov` or `webm`, whatever the output's name ends in.
 
         Raises OptionsError and OutputError.
         """
-        check_output(output, source, overwrite=overwrite)
+        check_output(output, source, overwrite=overwrite, named=named)
         self._output = output
         self._source = source
         self._video = video
         self._encoding = encoding
         self._overwrite = overwrite
-        self._format = container_format(output)
+        self._format = container_format(output, named)
+        self._pipe: PipeOutput | None = None
+        self._film: FilmEncoder | ExternalFilmEncoder
+        self._external: ExternalFilmEncoder | None = None
+        self._has_begun = False
+        self._muxed: list[int] = []
         self._span = Span.of(source, start, end)
         self._resources = ExitStack()
         self.plan: StreamPlan = plan_streams(source, self._format)
-        rehearse(video, encoding, self._format)
+        if isinstance(encoding, ExternalEncoding):
+            rehearse_external(video, encoding, self._format)
+        else:
+            rehearse(video, encoding, self._format)
 
     def __enter__(self) -> Self:
         with ExitStack() as resources, self._explained():
-            self._partial = resources.enter_context(partial_file(self._output))
             self._container = av.open(
-                f"file:{self._partial.absolute()}",
+                self._target(resources),
                 "w",
                 format=self._format,
                 container_options=self._muxer_options(),
             )
             resources.callback(_abandon, self._container)
             self._copier = resources.enter_context(PacketCopier(self._source, self._span))
-            self._add_streams()
-            self._container.start_encoding()
-            self._copier.start(self._container)
+            if isinstance(self._encoding, ExternalEncoding):
+                external = ExternalFilmEncoder(self._video, self._encoding)
+                self._external = self._film = resources.enter_context(external)
+            else:
+                self._begin()
             self._resources = resources.pop_all()
         return self
 
@@ -148,6 +185,8 @@ class Writer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._pipe is not None:
+            self._pipe.break_off()
         self._resources.close()
 
     def write(self, frame: Frame) -> None:
@@ -169,30 +208,59 @@ class Writer:
             self._mux(self._film.encode(None))
             self._copier.advance(None)
             self._container.close()
-            if needs_pixel_aspect(self._video, self._format):
+        warnings = (*self.plan.warnings, *self._copier.warnings, *self._untold())
+        if self._pipe is not None:
+            self._check_count()
+            return Written(
+                self._output, len(self._film.pts), self._pipe.sent, warnings, is_read_back=False
+            )
+        with self._explained():
+            if self._pixel_aspect is not None:
                 with self._partial.open("r+b") as file:
-                    matroska.write_pixel_aspect(file, self._video.sample_aspect_ratio)
+                    matroska.write_pixel_aspect(file, self._pixel_aspect)
             flush_to_disk(self._partial)
         self._verify()
         size = self._partial.stat().st_size
         self._place()
-        warnings = (*self.plan.warnings, *self._copier.warnings)
         return Written(self._output, len(self._film.pts), size, warnings)
 
+    def _target(self, resources: ExitStack) -> str | PipeOutput:
+        """What the muxer writes to: a file beside the output, or standard output."""
+        if is_pipe(self._output):
+            self._pipe = PipeOutput(resources.enter_context(standard_output()))
+            return self._pipe
+        self._partial = resources.enter_context(partial_file(self._output))
+        return f"file:{self._partial.absolute()}"
+
+    @property
+    def _pixel_aspect(self) -> Fraction | None:
+        """What the muxer could not say of the shape of the pixels."""
+        is_needed = needs_pixel_aspect(self._video, self._format)
+        return self._video.sample_aspect_ratio if is_needed else None
+
+    def _check_count(self) -> None:
+        """Every frame was given to the muxer as one packet, at its own time."""
+        if sorted(self._muxed) != list(self._film.pts):
+            raise VerificationError(
+                f"{len(self._muxed)} pictures came out of {self._encoding.codec} for "
+                f"{len(self._film.pts)} frames, or at other times: use another encoder, and "
+                f"report this."
+            )
+
     def _verify(self) -> None:
-        chapters = [
-            (chapter["start"] * _CHAPTER_TICK, chapter["metadata"].get("title", ""))
-            for chapter in self._chapters()
-        ]
+        film = self._source.streams[self._source.video_index]
         expected = Expectation(
             container=self._format,
             video=self._video,
+            codec=self._encoding.codec,
             pts=self._film.pts,
             rotation=self._source.rotation,
-            language=self._source.streams[self._source.video_index].language,
+            mirror=self._source.mirror,
+            film=film,
+            tags=self._tags(),
             tallies=self._copier.tallies,
             attachments=self._copier.attachments,
-            chapters=chapters,
+            chapters=[_as_read(chapter) for chapter in self._chapters()],
         )
         try:
             verify(self._partial, expected)
@@ -219,30 +287,52 @@ class Writer:
             flush_to_disk(self._output.absolute().parent)
 
     def _muxer_options(self) -> dict[str, str]:
-        options = dict(_MUXER_OPTIONS[self._format])
-        if needs_pixel_aspect(self._video, self._format):
+        options: dict[str, str] = dict(_MUXER_OPTIONS[self._format])
+        if self._pixel_aspect is not None:
             options.update(matroska.MUXER_OPTIONS)
         return options
+
+    def _begin(self) -> None:
+        """Write the header; an external encoder must have said its parameters by then."""
+        self._add_streams()
+        self._container.start_encoding()
+        if self._pipe is not None:
+            self._pipe.release(self._pixel_aspect)
+        self._copier.start(self._container)
+        self._has_begun = True
 
     def _add_streams(self) -> None:
         """The streams of the output, in the order of the source, and what describes the file."""
         planned = {each.stream.index: each for each in self.plan.streams}
         for info in self._source.streams:
             if info.index == self._source.video_index:
-                self._film = FilmEncoder(
-                    self._container,
-                    self._video,
-                    self._encoding,
+                description = FilmDescription(
                     rotation=self._source.rotation,
-                    tags={key: info.metadata[key] for key in _FILM_TAGS if key in info.metadata},
+                    mirror=self._source.mirror,
+                    tags=held_track_tags(self._format, info.metadata, is_film=True),
+                    disposition=held_dispositions(self._format, info.disposition),
                 )
+                if self._external is not None:
+                    self._external.add_stream(self._container, description)
+                else:
+                    self._film = FilmEncoder(
+                        self._container, self._video, self._encoding, description
+                    )
             elif info.index in planned:
                 self._copier.add_stream(planned[info.index], self._container)
-        tags = self._source.metadata
-        self._container.metadata.update(
-            {key: value for key, value in tags.items() if key.lower() not in _MUXER_TAGS}
-        )
+        self._container.metadata.update(self._tags())
         self._container.set_chapters(self._chapters())
+
+    def _tags(self) -> dict[str, str]:
+        """Of the file; a part that begins later has no timecode, since it would be wrong."""
+        tags = held_tags(self._format, self._source.metadata, self._video.frame_rate)
+        if self._span.is_clipped:
+            return {key: value for key, value in tags.items() if key.lower() != "timecode"}
+        return tags
+
+    def _untold(self) -> Iterator[str]:
+        if self._span.is_clipped and any(k.lower() == "timecode" for k in self._source.metadata):
+            yield "The timecode is left out, since the part begins later than the source."
 
     def _chapters(self) -> list[ContainerChapter]:
         """The source's chapters that lie in the part which is written, clipped to it."""
@@ -266,7 +356,12 @@ class Writer:
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
         """The film's packets, each behind everything else that is due before it."""
+        if packets and not self._has_begun:
+            self._begin()
         for packet in packets:
+            packet.stream = self._film.stream
+            if packet.pts is not None:
+                self._muxed.append(round(packet.pts * packet.time_base / self._video.time_base))
             ticks = packet.dts if packet.dts is not None else packet.pts
             if ticks is not None:
                 self._copier.advance(ticks * packet.time_base)
@@ -277,6 +372,8 @@ class Writer:
         """Say in words what a library says in numbers."""
         try:
             yield
+        except BrokenPipeError as error:
+            raise broken_pipe() from error
         except (av.FFmpegError, OSError, ValueError) as error:
             if getattr(error, "errno", None) in _FULL_DISK:
                 raise OutputError(
@@ -287,6 +384,11 @@ class Writer:
                 f"{self._output} could not be written with {self._encoding.codec} as "
                 f"{self._format}: {getattr(error, 'strerror', None) or error}."
             ) from error
+
+
+def _as_read(chapter: ContainerChapter) -> Chapter:
+    begin, end = (chapter[name] * _CHAPTER_TICK for name in ("start", "end"))
+    return Chapter(begin, end, chapter["metadata"])
 
 
 def _abandon(container: OutputContainer) -> None:

@@ -104,7 +104,9 @@ def test_several_inputs_need_a_folder(tmp_path: Path, output: str) -> None:
 
 def test_an_ending_that_cannot_hold_the_film_becomes_mkv(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.webm", "in/b.mp4")
-    work = find_work([tmp_path / "in"], str(tmp_path / "hd"), lambda suffix: suffix != ".webm")
+    work = find_work(
+        [tmp_path / "in"], str(tmp_path / "hd"), holds=lambda suffix: suffix != ".webm"
+    )
     assert [job.output.name for job in work.jobs] == ["a.mkv", "b.mp4"]
 
 
@@ -155,3 +157,18 @@ def test_every_name_can_be_sorted(names: list[str]) -> None:
     assert sorted(sorted(paths, reverse=True), key=natural_key) == sorted(
         sorted(paths), key=natural_key
     )
+
+
+def test_a_named_format_is_that_of_all(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.webm", "in/b.mp4")
+    work = find_work([tmp_path / "in"], str(tmp_path / "hd"), named="mov")
+    assert [job.output.name for job in work.jobs] == ["a.mov", "b.mov"]
+
+
+def test_pipes_hold_one_film(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mkv", "b.mkv")
+    a, b = tmp_path / "a.mkv", tmp_path / "b.mkv"
+    for inputs, output in (([a, b], "-"), ([a, Path("-")], "hd"), ([Path("-")], f"{tmp_path}")):
+        with pytest.raises(OptionsError, match="a pipe holds one film"):
+            find_work(inputs, output)
+    assert find_work([Path("-")], "-").jobs[0].output == Path("-")

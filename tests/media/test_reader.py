@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 from functools import cache
 from itertools import islice, pairwise
@@ -15,8 +14,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from remaster.errors import SourceError
-from remaster.frames import Frame
+from remaster.frames import Frame, PixelLayout
 from remaster.media.formats import is_planar, planar_format, plane_order
 from remaster.media.probe import Source, probe
 from remaster.media.reader import DamageReport, read_frames
@@ -212,21 +210,6 @@ JOINED = [("a.ts", "libx264", "aac"), ("a.vob", "mpeg2video", "mp2")]
 
 
 @pytest.mark.parametrize(("name", "codec", "sound"), JOINED)
-@pytest.mark.parametrize("start", [None, Fraction(1), Fraction(7, 2)])
-def test_a_clock_that_starts_again_is_named(
-    tmp_path: Path, name: str, codec: str, sound: str, start: Fraction | None
-) -> None:
-    part, whole = joined(tmp_path, name, codec, sound, 100)
-    with pytest.raises(SourceError, match=r"starts again .* --end 4\.") as caught:
-        list(read_frames(probe(whole), start=start))
-    told = re.search(r"--end ([\d.]+)", str(caught.value))
-    assert told is not None
-    first = read_frames(probe(whole), start=start, end=Fraction(told[1]))
-    expected = read_frames(probe(part), start=start)
-    assert [frame.pts for frame in first] == [frame.pts for frame in expected]
-
-
-@pytest.mark.parametrize(("name", "codec", "sound"), JOINED)
 def test_a_small_step_back_is_counted(tmp_path: Path, name: str, codec: str, sound: str) -> None:
     _, whole = joined(tmp_path, name, codec, sound, 20)
     report = DamageReport()
@@ -235,13 +218,40 @@ def test_a_small_step_back_is_counted(tmp_path: Path, name: str, codec: str, sou
     assert all(a.pts < b.pts for a, b in pairwise(frames))
 
 
-def test_a_change_of_size_is_named(tmp_path: Path) -> None:
-    first = make_clip(tmp_path / "a.ts", frames=10, audio=())
-    second = make_clip(tmp_path / "b.ts", frames=10, audio=(), size=(96, 64))
+@pytest.mark.parametrize("size", [(96, 64), (32, 24), (63, 47)])
+def test_a_change_of_size_is_brought_to_the_first(tmp_path: Path, size: tuple[int, int]) -> None:
+    def bars(index: int, layout: PixelLayout, shape: tuple[int, int]) -> list[np.ndarray]:
+        planes = []
+        for rows, columns in layout.plane_shapes(*shape):
+            row = np.linspace(40, 200, columns, dtype=np.uint16)
+            planes.append(np.broadcast_to(row, (rows, columns)))
+        return planes
+
+    lossless = {"qp": "0"}
+    pix_fmt = "yuv444p"
+    first = make_clip(
+        tmp_path / "a.ts", frames=10, audio=(), picture=bars, pix_fmt=pix_fmt, options=lossless
+    )
+    second = make_clip(
+        tmp_path / "b.ts",
+        frames=10,
+        audio=(),
+        picture=bars,
+        pix_fmt=pix_fmt,
+        options=lossless,
+        size=size,
+        video_offset_seconds=Fraction(2, 5),
+    )
     joined = tmp_path / "joined.ts"
     joined.write_bytes(first.read_bytes() + second.read_bytes())
-    with pytest.raises(SourceError, match=r"64x48.*96x64"):
-        list(read_frames(probe(joined)))
+    report = DamageReport()
+    frames = list(read_frames(probe(joined), damage=report))
+    assert len(frames) == 20 and report.resized_frames == 10 and report
+    assert f"{size[0]}x{size[1]}" in report.first_resized
+    for one, other in zip(frames[:10], frames[10:]):
+        for a, b in zip(one.planes, other.planes):
+            assert a.shape == b.shape
+            assert (a.int() - b.int())[:, 4:-4].abs().max() <= 3
 
 
 def test_the_file_is_closed_when_reading_stops_early(tmp_path: Path) -> None:

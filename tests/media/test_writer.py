@@ -16,7 +16,7 @@ import torch
 from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
-from remaster.errors import OptionsError, OutputError, SourceError, VerificationError
+from remaster.errors import OptionsError, OutputError, VerificationError
 from remaster.frames import Color, Frame
 from remaster.media import streams as streams_module
 from remaster.media import writer as writer_module
@@ -24,9 +24,10 @@ from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.formats import layout_of
 from remaster.media.packets import payload
-from remaster.media.probe import Source, probe
+from remaster.media.probe import Chapter, Source, probe
 from remaster.media.reader import read_frames
-from remaster.media.streams import convert_subtitle, plan_streams
+from remaster.media.streams import plan_streams
+from remaster.media.texts import convert_subtitle
 from remaster.media.tracks import Track
 from remaster.media.writer import Writer, Written
 from tests.clips import Sound, Subtitles, cover_picture, make_clip
@@ -435,25 +436,6 @@ def test_a_part_whose_sound_begins_before_it(tmp_path: Path) -> None:
     assert copy_film(path, tmp_path / "out.mkv", start=Fraction(1, 2)).frames == 37
 
 
-def test_a_clock_that_starts_again_does_not_squash_the_sound(tmp_path: Path) -> None:
-    """The film goes on, and of the sound comes a second helping."""
-    path = make_clip(tmp_path / "in.ts", frames=100)
-    data = path.read_bytes()
-    parts = [data[at : at + 188] for at in range(0, len(data), 188)]
-    sound_pid = 0x101
-    path.write_bytes(
-        data + b"".join(part for part in parts if (part[1] & 31) << 8 | part[2] == sound_pid)
-    )
-    assert len(list(read_frames(probe(path)))) == 100
-    with pytest.raises(SourceError, match=r"audio stream 1 .* starts again"):
-        copy_film(path, tmp_path / "out.mkv")
-    copy_film(path, tmp_path / "out.mkv", end=Fraction(4))
-    copy_film(path, tmp_path / "part.mkv", start=Fraction(1), end=Fraction(2))
-    copy_film(make_clip(tmp_path / "good.ts", frames=100), tmp_path / "good.mkv", end=Fraction(4))
-    assert sound(tmp_path / "out.mkv") == sound(tmp_path / "good.mkv")
-    assert 40 < len(sound(tmp_path / "part.mkv")[0][1]) < 50
-
-
 @pytest.mark.parametrize(("name", "codec"), [("in.ts", "libx264"), ("in.vob", "mpeg2video")])
 def test_of_joined_parts_the_first_is_cut(tmp_path: Path, name: str, codec: str) -> None:
     """Every time is there twice; pictures and sound must come from the same part."""
@@ -614,15 +596,24 @@ def test_sound_and_texts_out_of_step_are_noticed(
         copy_film(path, tmp_path / target)
 
 
+def chapter(start: Fraction | int, end: Fraction | int, title: str) -> Chapter:
+    return Chapter(Fraction(start), Fraction(end), {"title": title})
+
+
+OPENING = chapter(0, Fraction(4, 5), "Opening")
+
+
 @pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
         ("rotation", 90, "rotation"),
-        ("language", "fre", "language of the film"),
-        ("chapters", [(Fraction(0), "Opening"), (Fraction(4, 5), "Other")], "names of chapters"),
-        ("chapters", [(Fraction(0), "Opening"), (Fraction(3, 5), "Story")], "start of the chapter"),
-        ("chapters", [(Fraction(0), "Opening")], "number of chapters"),
+        ("mirror", (-65536, 0, 0, 65536), "mirroring"),
+        ("codec", "libx265", "codec of the film"),
+        ("tags", {"title": "Episode 2"}, "tag 'title' of the file"),
+        ("chapters", [OPENING, chapter(Fraction(4, 5), 2, "Other")], "names of chapters"),
+        ("chapters", [OPENING, chapter(Fraction(3, 5), 2, "Story")], "start of the chapter"),
+        ("chapters", [OPENING], "number of chapters"),
     ],
 )
 def test_what_describes_the_film_is_compared(
@@ -648,7 +639,7 @@ def test_languages_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     path = make_clip(tmp_path / "in.mkv", audio=(Sound("aac", "jpn"),))
-    monkeypatch.setattr(streams_module, "kept_tags", lambda metadata: {})
+    monkeypatch.setattr(streams_module, "held_track_tags", lambda container, metadata: {})
     with pytest.raises(VerificationError, match="language of the audio stream"):
         copy_film(path, tmp_path / target)
 
