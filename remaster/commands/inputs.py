@@ -79,7 +79,10 @@ def find_work(
     if not several and not target.is_dir() and not output.endswith(("/", os.sep)):
         return Work([Job(inputs[0], target)])
     if Path("-") in (target, *inputs):
-        raise OptionsError("a pipe holds one film and no name: give one input and one output file")
+        raise OptionsError(
+            "a pipe holds one film, and standard input has no name: give one input, and -o a file "
+            "or -"
+        )
     _check_folder(target)
     ending = f".{named}" if named is not None else None
     work = Work(folder=target)

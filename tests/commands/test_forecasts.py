@@ -115,3 +115,20 @@ def test_a_folder_is_reckoned_together(tmp_path: Path) -> None:
     assert "together  about" in result.stdout
     assert "for 10 frames" in result.stdout
     assert not (tmp_path / "new").exists()
+
+
+def test_pictures_without_an_encoder_are_reckoned_to_the_byte(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=10)
+    found = document(source, "-o", tmp_path / "out.y4m", "--model", "lanczos")
+    assert found["forecast"]["bytes"] == 10 * 128 * 96 * 3 // 2
+    assert [stream["becomes"]["output"] for stream in found["streams"]] == [
+        "remastered",
+        "left out: Y4M holds pictures alone",
+    ]
+
+
+@pytest.mark.parametrize("option", [["--dry-run"], ["--preview", "2"]])
+def test_a_pipe_has_no_middle(option: list[str]) -> None:
+    result = call("-", "-o", "out.mkv", *option)
+    assert result.exit_code == 2
+    assert "give a file, not a pipe" in result.stderr
