@@ -8,7 +8,6 @@ a weights file is ever executed.
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 import json
 import pickle  # for the name of its error alone
 from dataclasses import dataclass, field
@@ -111,17 +110,6 @@ def load_model(path: Path) -> tuple[Network, Card]:
         raise CheckpointError(f"{path} holds numbers that are not finite; it is damaged")
     model.load_state_dict(tensors)
     return model.eval().requires_grad_(False), card
-
-
-def weights_folder() -> Path:
-    """Where the released weights lie: inside an installed package, or in the repository."""
-    packaged = Path(str(importlib.resources.files("remaster"))) / "_weights"
-    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[1] / "weights"
-
-
-def released() -> dict[str, Path]:
-    """The released weights by name, in alphabetical order."""
-    return {path.stem: path for path in sorted(weights_folder().glob("*.safetensors"))}
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from remaster.errors import OptionsError, RemasterError
+from remaster.commands.completion import completion_script
+from remaster.commands.configuration import ENVIRONMENT, check_environment, read_configuration
+from remaster.commands.console import say, tell
+from remaster.commands.inputs import Job, Work, find_work
+from remaster.commands.program import GroupedCommand, Program
+from remaster.commands.shows import SHOWS
+from remaster.errors import OptionsError
 from remaster.options import DEINTERLACE, FORMATS, PRECISIONS, RunOptions
+from remaster.released import released
 from remaster.train.options import SIZES, TrainOptions
 
-if TYPE_CHECKING:
-    from remaster.pipeline import Progress, RunResult
-    from remaster.plan import Plan
-
-FAILED, WRONG_USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some of several files failed, 130 interrupted."
 )
+MODELS_WITHOUT_WEIGHTS = ("auto", "identity", "lanczos", "bicubic")
 
 
 class Seconds(click.ParamType[Fraction]):
@@ -57,29 +60,50 @@ class FrameSize(click.ParamType[tuple[int, int]]):
         return int(width), int(height)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
+def complete_model(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem[Any]]:
+    """Names of networks, or files where none begins so."""
+    names = {*MODELS_WITHOUT_WEIGHTS, *released()}
+    names |= {name.rsplit("-x", 1)[0] for name in released()}
+    found = [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]
+
+
+class RunCommand(GroupedCommand):
+    """`remaster run`: its options by subject, and told also by the environment."""
+
+    groups: Mapping[str, Sequence[str]] = {
+        "Output": ("output", "overwrite", "format"),
+        "Size": ("scale", "height", "size"),
+        "Part": ("preview", "start", "end", "duration"),
+        "Picture": ("model", "reuse", "deinterlace", "device", "precision", "batch"),
+        "Encoder": ("codec", "crf", "encoder_preset", "pix_fmt", "ffmpeg_encoder"),
+        "Command": ("dry_run", "progress", "config", "help"),
+    }
+
+    def invoke(self, ctx: click.Context) -> Any:
+        check_environment(ctx)
+        return super().invoke(ctx)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
 @click.version_option(package_name="remaster")
 def main() -> None:
-    """Enlarge and restore old anime, and lose nothing else the file held."""
+    """Enlarge and restore old anime, and lose nothing else the file held.
+
+    Example: remaster run old_episode.mp4 -o hd.mp4 --scale 4
+    """
 
 
-def _one_line(error: RemasterError) -> str:
-    return " ".join(str(error).split())
-
-
-def fail(error: RemasterError) -> None:
-    """One line on standard error."""
-    click.echo(f"remaster: {_one_line(error)}", err=True)
-
-
-@main.command(epilog=EPILOG)
+@main.command(cls=RunCommand, epilog=EPILOG, context_settings={"auto_envvar_prefix": ENVIRONMENT})
 @click.argument(
     "inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path),
-    help="Output file (.mp4, .mkv, .mov, .webm, .y4m); a folder for several inputs; - for "
-    "standard output.",
+    "-o", "--output", required=True, type=click.Path(),
+    help="Output file (.mp4, .mkv, .mov, .webm, .y4m); for several inputs or a folder, a folder; "
+    "- for standard output.",
 )  # fmt: skip
 @click.option(
     "--format",
@@ -95,6 +119,7 @@ def fail(error: RemasterError) -> None:
     "-m",
     "--model",
     default=RunOptions.model,
+    shell_complete=complete_model,
     show_default=True,
     help="A name `remaster models` lists, or a .safetensors file.",
 )
@@ -150,7 +175,23 @@ def fail(error: RemasterError) -> None:
     show_default=True,
     help="Make interlaced and telecined sources progressive, frame for frame.",
 )
+@click.option(
+    "--preview", type=Seconds(), help="Only this long a part, from the middle of the film."
+)
 @click.option("-y", "--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing: say what would be done, how long it takes and how large it becomes.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=read_configuration,
+    help="A TOML file whose [run] table gives options; what is typed goes before it.",
+)
 @click.option(
     "--progress",
     type=click.Choice(["bar", "json", "none"]),
@@ -158,21 +199,48 @@ def fail(error: RemasterError) -> None:
     show_default=True,
     help="Shown on standard error.",
 )
-def run(inputs: tuple[Path, ...], output: Path, progress: str, **flags: Any) -> None:
-    """Remaster video files; - is standard input.
+def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **flags: Any) -> None:
+    """Remaster video files, or folders of them; - is standard input.
 
-    Example: remaster run old_episode.mp4 -o hd.mp4 --scale 4
+    \b
+    Examples: remaster run old_episode.mp4 -o hd.mp4 --scale 4
+              remaster run season1/ -o season1_hd/ --height 1080
     """
     try:
         options = RunOptions(**flags)
-        outputs = _outputs(inputs, output, options.format)
+        work = find_work(
+            inputs,
+            output,
+            named=options.format,
+            holds=lambda suffix: _holds(suffix, options),
+        )
+        _check_pipes(work, options, dry_run)
     except OptionsError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(str(error), click.get_current_context()) from error
     _stop_as_ctrl_c_does()
-    show = SHOWS[progress]()
-    codes = [_run_one(*pair, options, show) for pair in zip(inputs, outputs)]
-    if any(codes):
-        sys.exit(max(codes) if all(codes) else SOME_FAILED)
+    if dry_run:
+        from remaster.commands.forecasts import forecast_files
+
+        sys.exit(forecast_files(work, options, progress))
+    from remaster.commands.batch import remaster_files
+
+    sys.exit(remaster_files(work, options, SHOWS[progress]()))
+
+
+def _holds(suffix: str, options: RunOptions) -> bool:
+    """Whether a file with this ending holds what the encoder makes; unknown encoders wait."""
+    if options.ffmpeg_encoder is not None:
+        return suffix != ".webm"  # the others hold what most programs make
+    from remaster.media.encoders import can_hold
+
+    return can_hold(suffix, options.codec)
+
+
+def _check_pipes(work: Work, options: RunOptions, dry_run: bool) -> None:
+    """Raise OptionsError for what needs a source that can be read more than once."""
+    asked = "--dry-run" if dry_run else "--preview" if options.preview is not None else None
+    if asked is not None and any(job.source == Path("-") for job in work.jobs):
+        raise OptionsError(f"{asked} looks into the middle of the film: give a file, not a pipe")
 
 
 def _stop_as_ctrl_c_does() -> None:
@@ -183,167 +251,21 @@ def _stop_as_ctrl_c_does() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def _outputs(inputs: tuple[Path, ...], output: Path, named: str | None) -> list[Path]:
-    """Where each input goes: the output itself, or under its own name in a folder."""
-    if len(inputs) == 1 and not output.is_dir():
-        return [output]
-    if not output.is_dir():
-        raise OptionsError(f"{output} must be an existing folder, since there are several inputs")
-    if Path("-") in inputs:
-        raise OptionsError("what comes through standard input has no name: give -o a file or -")
-    kept = (".mp4", ".mov", ".webm")
-    endings = [f".{named}" if named else p.suffix if p.suffix in kept else ".mkv" for p in inputs]
-    names = [p.with_suffix(ending).name for p, ending in zip(inputs, endings)]
-    if len(set(names)) < len(names):
-        raise OptionsError("two inputs would have the same output name; run them one by one")
-    return [output / name for name in names]
-
-
-def _run_one(source: Path, output: Path, options: RunOptions, show: Show) -> int:
-    """Run one file and say how it went; the exit code it stands for."""
-    from remaster.pipeline import run as run_file
-
-    show.begin(source)
-    try:
-        result = run_file(source, output, options, progress=show.progress, planned=show.plan)
-    except RemasterError as error:
-        show.error(error)
-        return WRONG_USAGE if isinstance(error, OptionsError) else FAILED
-    except KeyboardInterrupt:
-        left = "what was piped is no whole film" if output == Path("-") else None
-        show.error(RemasterError(f"stopped; {left or f'nothing was written to {output}'}"))
-        sys.exit(INTERRUPTED)
-    show.done(result)
-    return 0
-
-
-class Show:
-    """What is said of a run: here warnings and errors alone (`--progress none`)."""
-
-    def begin(self, source: Path) -> None:
-        self.source = source
-
-    def plan(self, plan: Plan) -> None:
-        pass
-
-    def progress(self, state: Progress) -> None:
-        pass
-
-    def done(self, result: RunResult) -> None:
-        for warning in result.warnings:
-            click.echo(f"warning: {warning}", err=True)
-
-    def error(self, error: RemasterError) -> None:
-        fail(error)
-
-
-class Bar(Show):
-    """Notes, a bar and a report, for people."""
-
-    def begin(self, source: Path) -> None:
-        from tqdm import tqdm
-
-        super().begin(source)
-        self.bar = tqdm(unit=" frames", desc=source.name, disable=True)
-
-    def plan(self, plan: Plan) -> None:
-        from tqdm import tqdm
-
-        video, target = plan.source.video, plan.target
-        click.echo(
-            f"{plan.source.path.name}: {video.width}x{video.height} to "
-            f"{target.width}x{target.height} with {plan.model_name} on {plan.device}, "
-            f"{str(plan.dtype).removeprefix('torch.')}, "
-            f"{plan.encoding.codec} {plan.encoding.pixel_format}",
-            err=True,
-        )
-        for note in plan.notes:
-            click.echo(f"note: {note}", err=True)
-        self.bar = tqdm(unit=" frames", desc=self.source.name, disable=None, dynamic_ncols=True)
-
-    def progress(self, state: Progress) -> None:
-        self.bar.total = max(state.total, state.frames) if state.total else None
-        self.bar.update(state.frames - self.bar.n)
-
-    def done(self, result: RunResult) -> None:
-        self.bar.close()
-        super().done(result)
-        click.echo(_report(result), err=not result.is_read_back)  # a pipe holds the film alone
-
-    def error(self, error: RemasterError) -> None:
-        self.bar.close()
-        super().error(error)
-
-
-class Lines(Show):
-    """A JSON document a line, for programs."""
-
-    def _say(self, event: str, **fields: object) -> None:
-        document = {"event": event, "input": str(self.source), **fields}
-        click.echo(json.dumps(document), err=True)
-
-    def plan(self, plan: Plan) -> None:
-        size = [plan.target.width, plan.target.height]
-        self._say(
-            "plan", size=size, model=plan.model_name, device=str(plan.device), notes=plan.notes
-        )
-
-    def progress(self, state: Progress) -> None:
-        self._say(
-            "progress",
-            frames=state.frames,
-            total=state.total,
-            fps=round(state.frames_per_second, 2),
-            seconds_left=state.seconds_left and round(state.seconds_left, 1),
-        )
-
-    def done(self, result: RunResult) -> None:
-        self._say("done", **_summary(result))
-
-    def error(self, error: RemasterError) -> None:
-        self._say("error", message=_one_line(error))
-
-
-SHOWS: dict[str, type[Show]] = {"bar": Bar, "json": Lines, "none": Show}
-
-
-def _summary(result: RunResult) -> dict[str, object]:
-    return {
-        "output": str(result.output),
-        "frames": result.frames,
-        "bytes": result.bytes,
-        "seconds": round(result.seconds, 3),
-        "start_up_seconds": round(result.start_up_seconds, 3),
-        "fps": round(result.frames_per_second, 3),
-        "busy_seconds": {k: round(v, 3) for k, v in result.busy_seconds.items()},
-        "advice": result.advice,
-        "warnings": result.warnings,
-        "read_back": result.is_read_back,
-    }
-
-
-def _report(result: RunResult) -> str:
-    busy = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.busy_seconds.items())
-    return (
-        f"{result.output}: {result.frames} frames in {result.seconds:.1f} s "
-        f"({result.frames_per_second:.1f} fps), {result.bytes / 1e6:.1f} MB, "
-        f"{'verified' if result.is_read_back else 'counted, not read back: it is a pipe'}\n"
-        f"time inside, threads added up: {busy}\n{result.advice}"
-    )
-
-
 @main.command()
 def models() -> None:
-    """List the networks and encoders that can be used here."""
-    from remaster.checkpoint import read_card, released
+    """List the networks and encoders that can be used here.
+
+    Example: remaster models
+    """
+    from remaster.checkpoint import read_card
     from remaster.media.encoders import available_encoders
 
     for name, path in released().items():
         card = read_card(path)
-        click.echo(f"{name:12} x{card.scale}  {card.arch}, {path.stat().st_size / 1000:.0f} kB")
-    click.echo("identity     x1  changes nothing: shows what survives the trip")
-    click.echo("lanczos      any scale, no network\nbicubic      any scale, no network")
-    click.echo(f"encoders: {', '.join(available_encoders())}")
+        say(f"{name:12} x{card.scale}  {card.arch}, {path.stat().st_size / 1000:.0f} kB")
+    say("identity     x1  changes nothing: shows what survives the trip")
+    say("lanczos      any scale, no network\nbicubic      any scale, no network")
+    say(f"encoders: {', '.join(available_encoders())}")
 
 
 @main.command()
@@ -425,8 +347,8 @@ def train(data: tuple[Path, ...], output: Path, **flags: Any) -> None:
         options = TrainOptions(data, output, **flags)
     except OptionsError as error:
         raise click.UsageError(str(error)) from error
-    _or_fail(lambda: fit(options, lambda line: click.echo(line, err=True)))
-    click.echo(f"wrote {output}")
+    fit(options, tell)
+    say(f"wrote {output}")
 
 
 @main.command()
@@ -451,20 +373,56 @@ def train(data: tuple[Path, ...], output: Path, **flags: Any) -> None:
 def score(
     weights: tuple[Path, ...], data: tuple[Path, ...], folders: tuple[str, ...], side: int
 ) -> None:
-    """Score weights on pictures they never saw, beside bicubic and Lanczos."""
+    """Score weights beside bicubic and Lanczos.
+
+    The pictures are those of folders that the weights never saw.
+
+    Example: remaster score mine-x2.safetensors --data stills/ --folder kept_back
+    """
     from remaster.train.evaluate import as_table, held_out_pictures
     from remaster.train.evaluate import score as score_weights
 
-    def work() -> None:
-        pictures = held_out_pictures(data, folders, side)
-        click.echo(as_table([s for path in weights for s in score_weights(path, pictures)]))
-
-    _or_fail(work)
+    pictures = held_out_pictures(data, folders, side)
+    say(as_table([s for path in weights for s in score_weights(path, pictures)]))
 
 
-def _or_fail(work: Callable[[], object]) -> None:
-    try:
-        work()
-    except RemasterError as error:
-        fail(error)
-        sys.exit(1)
+@main.command(epilog=EPILOG)
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--json", "as_json", is_flag=True, help="A JSON document a line.")
+def probe(files: tuple[Path, ...], as_json: bool) -> None:
+    """Say what files hold, and what a remaster keeps of it.
+
+    Example: remaster probe old_episode.mkv
+    """
+    if Path("-") in files:
+        raise click.UsageError("probe looks at a file more than once: give a file, not a pipe")
+    from remaster.commands.batch import for_each
+    from remaster.commands.holdings import print_holdings
+
+    work = Work([Job(path, path) for path in files])
+    show = SHOWS["json" if as_json else "none"]()
+    sys.exit(for_each(work, lambda job: print_holdings(job.source, as_json=as_json), show))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def doctor(as_json: bool) -> None:
+    """Check that remaster can work here, and how well.
+
+    Example: remaster doctor
+    """
+    from remaster.commands.doctor import examine
+
+    sys.exit(examine(as_json=as_json))
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script for a shell's completion.
+
+    Example: remaster completion bash > ~/.local/share/bash-completion/completions/remaster
+    """
+    say(completion_script(shell, main))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -42,6 +43,9 @@ class RunOptions:
     start: Fraction | None = None
     end: Fraction | None = None
     duration: Fraction | None = None
+    preview: Fraction | None = None
+    """Seconds from the middle of the film instead of all of it."""
+
     overwrite: bool = False
     format: str | None = None
     """One of `FORMATS`, whatever the output's name ends in."""
@@ -53,6 +57,7 @@ class RunOptions:
     """`auto` makes interlaced and telecined sources progressive; `off` leaves their fields."""
 
     def __post_init__(self) -> None:
+        self._check_types()
         sizes = {"--scale": self.scale, "--height": self.height, "--size": self.size}
         given = [name for name, value in sizes.items() if value is not None]
         if len(given) > 1:
@@ -70,6 +75,7 @@ class RunOptions:
             raise OptionsError(f"--duration must be positive, not {float(self.duration):g}")
         if self.end is not None and self.end <= (self.start or 0):
             raise OptionsError(f"--end ({float(self.end):g} s) must come after --start")
+        self._check_preview()
         if self.batch < 0:
             raise OptionsError(f"--batch is a number of frames, not {self.batch}")
         if self.reuse != "off":
@@ -82,6 +88,38 @@ class RunOptions:
             raise OptionsError(f"--precision is {', '.join(PRECISIONS)}; not {self.precision!r}")
 
         self._check_encoder()
+
+    def _check_types(self) -> None:
+        """Say what a caller from Python gave wrong; times may come as any number."""
+        for names, kinds, words in (
+            (("scale", "height", "crf", "batch"), int, "a whole number"),
+            (("start", "end", "duration", "preview"), (int, float, Fraction), "seconds, a number"),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+                    raise OptionsError(f"{name} is {words}, not {value!r}")
+        for name in ("start", "end", "duration", "preview"):
+            value = getattr(self, name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise OptionsError(f"{name} is seconds, a number, not {value!r}")
+            if value is not None:
+                object.__setattr__(self, name, Fraction(str(value)))
+        size = self.size
+        if size is not None and (len(size) != 2 or not all(isinstance(n, int) for n in size)):
+            raise OptionsError(f"size is (width, height) in pixels, not {size!r}")
+
+    def _check_preview(self) -> None:
+        if self.preview is None:
+            return
+        times = {"--start": self.start, "--end": self.end, "--duration": self.duration}
+        given = [name for name, value in times.items() if value is not None]
+        if given:
+            raise OptionsError(
+                f"--preview chooses the part itself: leave {' and '.join(given)} out"
+            )
+        if self.preview <= 0:
+            raise OptionsError(f"--preview must be positive, not {float(self.preview):g}")
 
     def _check_encoder(self) -> None:
         if self.format is not None and self.format not in FORMATS:

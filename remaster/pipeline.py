@@ -146,6 +146,23 @@ def run(
     return _execute(plan, Path(output), options or RunOptions(), progress, began)
 
 
+def decoded(plan: Plan, damage: DamageReport, fields: FieldReport) -> Iterator[Frame]:
+    """The source's frames in the part that a plan is about, on the source's clock, progressive."""
+    return read_frames(
+        plan.source,
+        start=plan.start,
+        end=plan.end,
+        damage=damage,
+        deinterlace=plan.interlacing.order if plan.deinterlaces else None,
+        fields=fields,
+    )
+
+
+def batch_size(plan: Plan, options: RunOptions) -> int:
+    """Frames computed together."""
+    return options.batch or (1 if plan.device.type == "cpu" else 8)
+
+
 def batches(frames: Iterable[Frame], size: int) -> Iterator[FrameBatch]:
     """Frames in groups of `size`, the last one smaller."""
     iterator = iter(frames)
@@ -192,16 +209,9 @@ def _execute(
     decode, network, encode = Stopwatch(), Stopwatch(), Stopwatch()
     damage, fields = DamageReport(), FieldReport()
     shift = 0 if plan.start is None else int(plan.start / plan.source.video.time_base)
-    size = options.batch or (1 if plan.device.type == "cpu" else 8)
+    size = batch_size(plan, options)
     total = _expected_frames(plan)
-    frames = read_frames(
-        plan.source,
-        start=plan.start,
-        end=plan.end,
-        damage=damage,
-        deinterlace=plan.interlacing.order if plan.deinterlaces else None,
-        fields=fields,
-    )
+    frames = decoded(plan, damage, fields)
     with contextlib.ExitStack() as stack:
         writer: Writer | Y4mWriter = _writer(plan, output, options)
         stack.enter_context(writer)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
-from remaster.checkpoint import load_model, read_card, released
+from remaster.checkpoint import load_model, read_card
 from remaster.color import output_color
 from remaster.errors import OptionsError
 from remaster.frames import PixelLayout, VideoInfo
 from remaster.media.containers import Y4M
 from remaster.media.encoders import Encoding, choose_encoding, container_format
+from remaster.media.extent import film_extent
 from remaster.media.external_film import external_encoding
 from remaster.media.formats import layout_of, losses
 from remaster.media.hdr import says_light
@@ -27,6 +28,7 @@ from remaster.media.y4m import check_even_times, y4m_encoding, y4m_notes
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
 from remaster.options import LARGEST_SIDE, RunOptions
+from remaster.released import released
 from remaster.upscale import RESAMPLER, default_dtype
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -60,10 +62,21 @@ class Plan:
     """What was assumed and what the container cannot hold, said before work starts."""
 
 
-def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
-    """Everything that can be decided, and refused, before work starts."""
+def make_plan(
+    source_path: Path, output: Path, options: RunOptions, *, folder_to_come: bool = False
+) -> Plan:
+    """Everything that can be decided, and refused, before work starts.
+
+    `folder_to_come`: the output's folder need not be there yet.
+    """
     source = probe(source_path)
-    check_output(output, source, overwrite=options.overwrite, named=options.format)
+    check_output(
+        output,
+        source,
+        overwrite=options.overwrite,
+        named=options.format,
+        folder_to_come=folder_to_come,
+    )
     video = source.video
     container = container_format(output, options.format)
     width, height = output_size(video, options)
@@ -84,7 +97,7 @@ def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
     name, model = choose_model(options.model, max(width / video.width, height / video.height))
     device = _device(options.device)
     dtype = DTYPES.get(options.precision) or default_dtype(device, model)
-    start, end = (_on_ticks(t, video.time_base) for t in (options.start, options.stop))
+    start, end = (_on_ticks(t, video.time_base) for t in _part(source, options))
     interlacing = find_interlacing(source)
     deinterlaces = options.deinterlace == "auto" and interlacing.may_be_combed
     notes = (
@@ -219,6 +232,17 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise OptionsError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices")
     return device
+
+
+def _part(source: Source, options: RunOptions) -> tuple[Fraction | None, Fraction | None]:
+    """(start, end) in seconds: as given, or of the preview in the middle; None: all of it."""
+    if options.preview is None:
+        return options.start, options.stop
+    first, last = film_extent(source, options.preview)
+    if last - first <= options.preview:
+        return None, None
+    start = first + (last - first - options.preview) / 2
+    return start, start + options.preview
 
 
 def _on_ticks(seconds: Fraction | None, time_base: Fraction) -> Fraction | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def test_every_option_of_a_run_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_p
         "--reuse", "off", "--batch", 3, "--device", "cpu", "--precision", "fp32",
         "--codec", "libx265", "--crf", 19,
         "--encoder-preset", "slow", "--pix-fmt", "yuv420p10le", "--start", "1:02.5",
-        "--duration", "10", "-y", "--format", "mkv",
+        "--duration", "10", "-y", "--format", "mkv", "--progress", "none",
     )  # fmt: skip
     assert result.exit_code == 1
     assert seen == {
@@ -55,7 +56,8 @@ def test_every_option_of_a_run_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_p
         "size": (1440, 1080), "model": "fast-x2", "reuse": "off", "batch": 3, "device": "cpu",
         "precision": "fp32", "codec": "libx265", "crf": 19, "encoder_preset": "slow",
         "pix_fmt": "yuv420p10le", "start": Fraction(125, 2), "end": None,
-        "duration": Fraction(10), "overwrite": True, "format": "mkv",
+        "duration": Fraction(10), "preview": None, "overwrite": True, "format": "mkv",
+        "deinterlace": "auto",
         "ffmpeg_encoder": None,
     }  # fmt: skip
 
@@ -85,7 +87,7 @@ def test_no_progress_is_silence(tmp_path: Path) -> None:
 
 def test_errors_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.mkv").write_text("ffconcat version 1.0\nfile other.mkv\n")
-    for source in (tmp_path / "none.mkv", tmp_path, tmp_path / "text.mkv"):
+    for source in (tmp_path / "none.mkv", tmp_path / "text.mkv"):
         result = call("run", source, "-o", tmp_path / "out.mkv")
         assert result.exit_code == 1
         assert result.stderr.startswith("remaster: ")
@@ -100,10 +102,52 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
         ["--start", "soon"],
         ["--size", "big"],
         ["--scale", "0"],
+        ["--preview", "5", "--start", "3"],
+        ["--preview", "0"],
+        ["--no-such-option"],
+        ["--progress", "loud"],
     ],
 )
-def test_wrong_usage_is_code_two(tmp_path: Path, flags: list[str]) -> None:
-    assert call("run", "a.mkv", "-o", tmp_path / "b.mkv", *flags).exit_code == 2
+def test_wrong_usage_is_code_two_and_one_line(tmp_path: Path, flags: list[str]) -> None:
+    result = call("run", "a.mkv", "-o", tmp_path / "b.mkv", *flags)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("remaster: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--progress", "json"],
+        ["run", "a.mkv", "-o", "b.mkv", "--progress=json", "--crf", "low"],
+        ["run", "a.mkv", "-o", "b.mkv", "--scale", "0", "--progress", "json"],
+        ["probe", "--json"],
+        ["probe", "--json", "a.mkv", "--what"],
+        ["doctor", "--json", "me"],
+    ],
+)
+def test_wrong_usage_is_json_where_json_is_asked_for(arguments: list[str]) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert json.loads(result.stderr)["event"] == "error"
+
+
+@pytest.mark.parametrize("arguments", [[], ["sharpen"], ["models", "now"], ["completion", "tcsh"]])
+def test_no_such_thing_is_code_two(arguments: list[str]) -> None:
+    result = call(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("name", ["run", "probe", "models", "doctor", "completion"])
+def test_an_interruption_is_code_130_everywhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    arguments = {"run": ["a.mkv", "-o", "b.mkv"], "probe": ["a.mkv"], "completion": ["bash"]}
+    monkeypatch.setattr(main.commands[name], "callback", interrupted)
+    result = call(name, *arguments.get(name, []))
+    assert result.exit_code == 130
+    assert result.stderr.splitlines() == ["remaster: stopped"]
 
 
 @pytest.mark.parametrize(
@@ -126,13 +170,91 @@ def test_several_files_go_into_a_folder(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mkv"):
         make_clip(tmp_path / name, frames=2)
     (tmp_path / "bad.mp4").write_bytes(b"bad")
-    out = tmp_path / "out"
-    out.mkdir()
+    out = tmp_path / "made" / "here"
     inputs = [tmp_path / name for name in ("a.mp4", "bad.mp4", "b.mkv")]
     result = call("run", *inputs, "-o", out, "--progress", "none")
     assert result.exit_code == 3
     assert sorted(p.name for p in out.iterdir()) == ["a.mp4", "b.mkv"]
-    assert call("run", *inputs, "-o", tmp_path / "nowhere").exit_code == 2
+    assert call("run", *inputs, "-o", tmp_path / "bad.mp4").exit_code == 2
+
+
+def test_a_folder_is_made_only_for_a_film(tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"bad")
+    inputs = [tmp_path / "bad.mp4", tmp_path / "none.mkv"]
+    assert call("run", *inputs, "-o", tmp_path / "made" / "here").exit_code == 1
+    assert call("run", *inputs, "-o", tmp_path / "made", "--model", "best").exit_code == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.mp4"]
+
+
+def test_a_batch_tells_programs_everything(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mp4", frames=2)
+    (tmp_path / "bad.mp4").write_bytes(b"bad")
+    (tmp_path / "notes.txt").write_bytes(b"")
+    result = call("run", tmp_path, "-o", tmp_path / "hd", "--progress", "json")
+    assert result.exit_code == 3
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    first, *middle, last = lines
+    assert first["event"] == "batch"
+    assert first["outputs"] == [str(tmp_path / "hd" / name) for name in ("a.mp4", "bad.mp4")]
+    assert first["left_alone"] == [str(tmp_path / "notes.txt")]
+    assert all(line["input"] for line in middle)
+    assert (last["event"], last["done"], last["failed"], last["not_done"]) == ("summary", 1, 1, 0)
+    assert [failure["input"] for failure in last["failures"]] == [str(tmp_path / "bad.mp4")]
+
+
+def test_an_interrupted_batch_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fake(source: Path, *_: object, **__: object) -> None:
+        asked.append(source.name)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        raise pipeline.SourceError("bad")
+
+    monkeypatch.setattr(pipeline, "run", fake)
+    inputs = [tmp_path / name for name in ("a.mkv", "b.mkv", "c.mkv")]
+    result = call("run", *inputs, "-o", tmp_path / "hd", "--progress", "json")
+    assert (result.exit_code, asked) == (130, ["a.mkv", "b.mkv"])
+    last = json.loads(result.stderr.splitlines()[-1])
+    assert (last["event"], last["failed"], last["not_done"]) == ("summary", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("locale", "name", "closing"),
+    [
+        ("C.UTF-8", "Re:Zero 01.mp4", ""),
+        ("C", "-o.mp4", ">&-"),
+        ("C", "new\nline.mp4", "2>&-"),
+        ("C.UTF-8", "\x1b[31mred\udcff.mp4", ">&- 2>&-"),
+        ("C", "\x1b[31mblue\udcff.mp4", ""),
+        ("C", "第1話.mp4", "| true"),
+        ("C.UTF-8", "第2話.mp4", "<&- 2>&1 >/dev/null | head -c 1"),
+    ],
+)
+def test_names_and_listeners_never_matter(
+    tmp_path: Path, locale: str, name: str, closing: str
+) -> None:
+    """Names that no letters can spell, locales that spell few, and nobody who listens."""
+    make_clip(tmp_path / "in.mp4", frames=2).rename(tmp_path / name)
+    script = f'set -o pipefail; "{sys.executable}" -m remaster run -o hd.mkv -- "$1" {closing}'
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        ["bash", "-c", script, "-", name], cwd=tmp_path, capture_output=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr + done.stdout
+    assert b"\x1b[31m" not in done.stderr + done.stdout
+    source, film = probe(tmp_path / name), probe(tmp_path / "hd.mkv")
+    assert film.video.frame_count == source.video.frame_count
+
+
+def test_a_result_that_cannot_be_printed_is_a_failure() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "remaster", "completion", "fish"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("remaster: standard output cannot be written")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM", "SIGHUP"])

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 import pytest
 
-from remaster.checkpoint import read_card, released
+from remaster.checkpoint import read_card
 from remaster.cli import main
+from remaster.released import released
 from remaster.train.options import SIZES
 
 ROOT = Path(__file__).resolve().parents[1]

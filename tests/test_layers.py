@@ -14,6 +14,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "remaster"
 
 LEVELS = {
     "cli": 7,
+    "commands": 6,
+    "commands.configuration": 6,
+    "commands.program": 6,
+    "commands.shows": 6,
+    "commands.completion": 6,
+    "trial": 5,
     "__main__": 8,
     "": 6,  # the package itself: what `import remaster` offers
     "pipeline": 5,
@@ -39,11 +45,12 @@ LEVELS = {
     "frames": 0,
     "errors": 0,
     "options": 0,
+    "released": 0,
     "resampling": 0,  # kernels: the networks start from them, colour and sizes use them
 }
 DOORS = {
     "av": {"media"},
-    "click": {"cli"},
+    "click": {"cli", "commands.program", "commands.configuration", "commands.completion"},
     # upscale only guards its counters, and piping what two threads read from one pipe
     "threading": {"transfer", "upscale", "media.piping"},
     "queue": {"transfer"},
@@ -51,7 +58,7 @@ DOORS = {
     "safetensors": {"checkpoint"},
     "decord": {"train.data"},
     "ffmpeg": {"media"},
-    "tqdm": {"cli"},
+    "tqdm": {"commands.shows"},
     "ctypes": {"engines"},
 }
 

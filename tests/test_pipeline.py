@@ -398,3 +398,43 @@ def test_nothing_is_said_of_progressive_film(tmp_path: Path) -> None:
     result = run(make_clip(tmp_path / "in.mkv"), tmp_path / "out.mkv", FAST)
     assert not result.plan.deinterlaces
     assert not any("progressive" in text for text in (*result.plan.notes, *result.warnings))
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
+def test_a_preview_is_the_middle_with_its_sound(tmp_path: Path, suffix: str) -> None:
+    source = make_clip(tmp_path / f"in.{suffix}", frames=100, options={"g": "30"})
+    run(source, tmp_path / "part.mkv", replace(FAST, start=Fraction(3, 2), end=Fraction(5, 2)))
+    run(source, tmp_path / "preview.mkv", replace(FAST, preview=Fraction(1)))
+    part, preview = (tmp_path / name for name in ("part.mkv", "preview.mkv"))
+    assert abs(len(times(preview)) - 25) <= 1
+    if suffix != "ts":  # its pictures begin a little after its sound, so the middle does too
+        assert times(preview) == times(part)
+    assert probe(preview).duration_seconds == pytest.approx(1, abs=0.1)
+    assert len(probe(preview).streams) == 2
+
+
+def test_a_preview_longer_than_the_film_is_the_film(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=10)
+    assert run(source, tmp_path / "out.mkv", replace(FAST, preview=Fraction(60))).frames == 10
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scale": 2.5},
+        {"scale": "4"},
+        {"start": "5:00"},
+        {"end": float("nan")},
+        {"size": (640,)},
+        {"crf": True},
+        {"preview": Fraction(2), "end": Fraction(3)},
+    ],
+    ids=str,
+)
+def test_wrong_options_are_errors_that_name_them(wrong: dict[str, object]) -> None:
+    with pytest.raises(OptionsError, match=next(iter(wrong))):
+        RunOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_times_may_be_any_number() -> None:
+    assert RunOptions(start=0.1, duration=2).start == Fraction(1, 10)  # type: ignore[arg-type]

@@ -19,9 +19,11 @@ from remaster.media.formats import layout_of, planar_format
 __all__ = [
     "Encoding",
     "available_encoders",
+    "can_hold",
     "choose_encoding",
     "container_format",
     "formats_in_memory",
+    "known_encoders",
     "nearest_format",
     "takes",
 ]
@@ -136,6 +138,11 @@ def available_encoders() -> tuple[str, ...]:
     return (*software, *(name for name in _HARDWARE if _starts(name, "matroska")))
 
 
+def known_encoders() -> tuple[str, ...]:
+    """Names that `choose_encoding` would take on some machine."""
+    return tuple(_ENCODERS)
+
+
 def choose_encoding(
     codec: str,
     layout: PixelLayout,
@@ -175,6 +182,14 @@ def choose_encoding(
     options |= _quality_options(codec, traits, crf)
     options |= _preset_options(codec, traits, encoder_preset, layout_of(pixel_format))
     return Encoding(codec, pixel_format, options)
+
+
+def can_hold(suffix: str, codec: str) -> bool:
+    """Whether a file with this ending (`.mp4`) holds what an encoder makes.
+
+    An encoder that is not there is for `choose_encoding` to refuse: it is held everywhere.
+    """
+    return codec not in available_encoders() or _holds(CONTAINERS[suffix], codec)
 
 
 @lru_cache(maxsize=64)

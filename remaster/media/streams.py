@@ -56,6 +56,13 @@ class PlannedStream:
     reason: str = ""
     """Why it is converted or dropped."""
 
+    @property
+    def fate(self) -> str:
+        """What becomes of it, in a word or two."""
+        if self.action == "convert":
+            return f"becomes {self.codec}"
+        return {"copy": "copied", "attach": "attached", "drop": "left out"}[self.action]
+
 
 @dataclass(frozen=True)
 class StreamPlan:

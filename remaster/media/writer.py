@@ -73,9 +73,17 @@ class Written:
 
 
 def check_output(
-    output: Path, source: Source, *, overwrite: bool, named: str | None = None
+    output: Path,
+    source: Source,
+    *,
+    overwrite: bool,
+    named: str | None = None,
+    folder_to_come: bool = False,
 ) -> None:
-    """Raise OutputError or OptionsError for a path that a film cannot be written to."""
+    """Raise OutputError or OptionsError for a path that a film cannot be written to.
+
+    `folder_to_come`: its folder need not be there yet, only one that it can be made in.
+    """
     container_format(output, named)
     if is_pipe(output):
         if is_terminal(1):
@@ -85,6 +93,8 @@ def check_output(
             )
         return
     folder = output.absolute().parent
+    while folder_to_come and not folder.exists():
+        folder = folder.parent
     if not folder.is_dir():
         raise OutputError(f"There is no directory {folder}: create it, or write elsewhere.")
     if output.is_dir():

@@ -1,0 +1,118 @@
+"""Several files, one after another: a bad one never stops the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from remaster.commands.console import one_line
+from remaster.commands.inputs import Job, Work
+from remaster.commands.program import FAILED, INTERRUPTED, SOME_FAILED, WRONG_USAGE
+from remaster.commands.shows import Failure, Show, Summary
+from remaster.errors import OptionsError, OutputError, RemasterError
+from remaster.options import RunOptions
+
+if TYPE_CHECKING:
+    from remaster.pipeline import RunResult
+
+__all__ = ["for_each", "remaster_files"]
+
+
+def remaster_files(work: Work, options: RunOptions, show: Show) -> int:
+    """Run every job and say how it went; the exit code of the whole."""
+    from remaster.pipeline import run
+
+    def remaster_file(job: Job) -> None:
+        with _folder_made(job.output.parent, made=work.folder is not None):
+            result: RunResult = run(
+                job.source, job.output, options, progress=show.progress, planned=show.plan
+            )
+        show.done(result)
+
+    def left(job: Job) -> str:
+        is_pipe = job.output == Path("-")
+        return (
+            "what was piped is no whole film" if is_pipe else f"nothing was written to {job.output}"
+        )
+
+    return for_each(work, remaster_file, show, left=left)
+
+
+def for_each(
+    work: Work, do: Callable[[Job], None], show: Show, *, left: Callable[[Job], str] | None = None
+) -> int:
+    """Call `do` for every job; the exit code of the whole.
+
+    Args:
+        work: the jobs, and folders that could not be read, which count as failures.
+        do: raises RemasterError for a job that cannot be done.
+        show: is told of beginnings, failures and the end.
+        left: what an interrupted job left behind, in words.
+    """
+    is_batch = work.folder is not None
+    codes: list[int] = []
+    failures: list[Failure] = []
+    count = len(work.jobs) + len(work.unreadable)
+
+    def fail(source: Path, error: RemasterError) -> None:
+        show.error(error)
+        failures.append(Failure(source, one_line(error)))
+        codes.append(WRONG_USAGE if isinstance(error, OptionsError) else FAILED)
+
+    def summarize() -> None:
+        if is_batch:
+            show.summary(Summary(codes.count(0), failures, count - len(codes)))
+
+    if is_batch:
+        show.batch(work)
+    for folder, reason in work.unreadable:
+        show.begin(folder, len(codes) + 1, count)
+        fail(folder, RemasterError(f"{folder} cannot be read ({reason}): its films are left out"))
+    for job in work.jobs:
+        show.begin(job.source, len(codes) + 1, count)
+        try:
+            do(job)
+        except RemasterError as error:
+            fail(job.source, error)
+        except KeyboardInterrupt:
+            said = f"; {left(job)}" if left is not None else ""
+            show.error(RemasterError(f"stopped{said}"))
+            summarize()
+            return INTERRUPTED
+        else:
+            codes.append(0)
+    summarize()
+    if not any(codes):
+        return 0
+    return max(codes) if all(codes) else SOME_FAILED
+
+
+@contextmanager
+def _folder_made(folder: Path, *, made: bool) -> Iterator[None]:
+    """Have a folder, and none of those made for it that stayed empty.
+
+    Raises OutputError when it cannot be made.
+    """
+    missing = []
+    while made and not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    try:
+        _make(list(reversed(missing)))
+        yield
+    finally:
+        for each in missing:
+            with suppress(OSError):  # it is not empty, or was never made
+                each.rmdir()
+
+
+def _make(folders: Sequence[Path]) -> None:
+    try:
+        for each in folders:
+            each.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder {folders[-1]} cannot be made ({error.strerror}): choose another --output."
+        ) from error

@@ -1,0 +1,174 @@
+"""Which files a command line means, in which order, and where each goes."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remaster.commands.inputs import Work, find_work, natural_key
+from remaster.errors import OptionsError, SourceError
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def found(work: Work, under: Path) -> dict[str, str]:
+    """Every source below `under` to its output below the work's folder."""
+    assert work.folder is not None
+    return {
+        str(job.source.relative_to(under)): str(job.output.relative_to(work.folder))
+        for job in work.jobs
+    }
+
+
+def test_a_folder_comes_again_with_its_names(tmp_path: Path) -> None:
+    season = tmp_path / "season"
+    touch(season, "ep10.mkv", "ep2.mp4", "extra/op.avi", "extra/clean/ed 2.TS", "nfo.txt", "a.srt")
+    touch(season, ".hidden.mkv", ".cache/ep.mkv", ".ep2.mp4.01234567.part", "x.unverified.mkv")
+    work = find_work([season], str(tmp_path / "hd"))
+    assert list(found(work, season).items()) == [
+        ("ep2.mp4", "ep2.mp4"),
+        ("ep10.mkv", "ep10.mkv"),
+        ("extra/clean/ed 2.TS", "extra/clean/ed 2.mkv"),
+        ("extra/op.avi", "extra/op.mkv"),
+    ]
+    assert [path.name for path in work.left_alone] == ["a.srt", "nfo.txt", "x.unverified.mkv"]
+    assert not (tmp_path / "hd").exists()
+
+
+def test_an_output_inside_the_input_does_not_feed_itself(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mkv", "hd/a.mkv", "hd/deep/b.mkv")
+    assert found(find_work([tmp_path], str(tmp_path / "hd")), tmp_path) == {"a.mkv": "a.mkv"}
+
+
+def test_the_input_folder_itself_is_no_output(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mkv")
+    with pytest.raises(OptionsError, match="input folder itself"):
+        find_work([tmp_path], str(tmp_path))
+
+
+def test_several_folders_keep_their_names(tmp_path: Path) -> None:
+    touch(tmp_path, "s1/ep1.mkv", "s2/ep1.mkv", "film.mp4")
+    work = find_work([tmp_path / name for name in ("s2", "s1", "film.mp4")], str(tmp_path / "hd"))
+    assert [str(job.output.relative_to(tmp_path / "hd")) for job in work.jobs] == [
+        "s2/ep1.mkv",
+        "s1/ep1.mkv",
+        "film.mp4",
+    ]
+
+
+@pytest.mark.parametrize("names", [("a.avi", "a.mkv"), ("x/a.ts", "x/a.vob")])
+def test_two_inputs_for_one_output_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    touch(tmp_path / "in", *names)
+    with pytest.raises(OptionsError, match="would both become") as error:
+        find_work([tmp_path / "in"], str(tmp_path / "hd"))
+    assert all(name in str(error.value) for name in names)
+
+
+def test_the_same_file_twice_is_one_job(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mkv", "b.mkv")
+    inputs = [tmp_path / name for name in ("a.mkv", "b.mkv", "a.mkv")]
+    work = find_work(inputs, str(tmp_path / "hd"))
+    assert [job.source.name for job in work.jobs] == ["a.mkv", "b.mkv"]
+
+
+def test_an_input_is_never_written_over(tmp_path: Path) -> None:
+    touch(tmp_path, "x/a.avi", "a.mkv", "b.mkv")
+    for inputs in (["a.mkv", "b.mkv"], ["x/a.avi", "b.mkv", "a.mkv"]):
+        with pytest.raises(OptionsError):
+            find_work([tmp_path / name for name in inputs], str(tmp_path))
+
+
+def test_one_file_goes_where_it_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a.avi")
+    for output, expected in (("b.mp4", "b.mp4"), ("new/", "new/a.mkv"), (".", "a.mkv")):
+        work = find_work([tmp_path / "a.avi"], f"{tmp_path}/{output}")
+        assert [job.output for job in work.jobs] == [tmp_path / expected]
+
+
+@pytest.mark.parametrize("output", ["hd.mkv", "hd.MP4", "notes"])
+def test_several_inputs_need_a_folder(tmp_path: Path, output: str) -> None:
+    touch(tmp_path, "in/a.mkv", "notes")
+    with pytest.raises(OptionsError, match="need a folder"):
+        find_work([tmp_path / "in"], str(tmp_path / output))
+
+
+def test_an_ending_that_cannot_hold_the_film_becomes_mkv(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.webm", "in/b.mp4")
+    work = find_work(
+        [tmp_path / "in"], str(tmp_path / "hd"), holds=lambda suffix: suffix != ".webm"
+    )
+    assert [job.output.name for job in work.jobs] == ["a.mkv", "b.mp4"]
+
+
+def test_links_lead_nowhere_in_circles(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.mkv")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "self.mkv").symlink_to("self.mkv")
+    (tmp_path / "in" / "link.mkv").symlink_to("a.mkv")
+    os.mkfifo(tmp_path / "in" / "pipe.mkv")
+    work = find_work([tmp_path / "in"], str(tmp_path / "hd"))
+    assert [job.source.name for job in work.jobs] == ["a.mkv", "link.mkv"]
+    assert [path.name for path in work.left_alone] == ["loop", "pipe.mkv", "self.mkv"]
+
+
+def test_a_folder_without_videos_is_an_error(tmp_path: Path) -> None:
+    touch(tmp_path, "in/readme.txt")
+    with pytest.raises(SourceError, match="no video"):
+        find_work([tmp_path / "in"], str(tmp_path / "hd"))
+
+
+def test_a_folder_that_cannot_be_read_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "in/a.mkv", "in/locked/b.mkv")
+    listing = Path.iterdir
+
+    def refused(folder: Path) -> object:
+        if folder.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return listing(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    work = find_work([tmp_path / "in"], str(tmp_path / "hd"))
+    assert [job.source.name for job in work.jobs] == ["a.mkv"]
+    assert work.unreadable == [(tmp_path / "in" / "locked", "Permission denied")]
+
+
+def test_names_are_sorted_as_people_count() -> None:
+    names = ["Ep 1.mkv", "ep 2.mkv", "Ep 02b.mkv", "ep 10.mkv", "x/1.mkv", "x/y/1.mkv", "é.mkv"]
+    paths = [Path(name) for name in names]
+    random.Random(0).shuffle(paths)
+    assert [str(path) for path in sorted(paths, key=natural_key)] == names
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="/\0"), min_size=1), max_size=8))
+def test_every_name_can_be_sorted(names: list[str]) -> None:
+    paths = [Path("in") / name for name in names]
+    assert sorted(sorted(paths, reverse=True), key=natural_key) == sorted(
+        sorted(paths), key=natural_key
+    )
+
+
+def test_a_named_format_is_that_of_all(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.webm", "in/b.mp4")
+    work = find_work([tmp_path / "in"], str(tmp_path / "hd"), named="mov")
+    assert [job.output.name for job in work.jobs] == ["a.mov", "b.mov"]
+
+
+def test_pipes_hold_one_film(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mkv", "b.mkv")
+    a, b = tmp_path / "a.mkv", tmp_path / "b.mkv"
+    for inputs, output in (([a, b], "-"), ([a, Path("-")], "hd"), ([Path("-")], f"{tmp_path}")):
+        with pytest.raises(OptionsError, match="a pipe holds one film"):
+            find_work(inputs, output)
+    assert find_work([Path("-")], "-").jobs[0].output == Path("-")
