@@ -29,9 +29,20 @@ from remaster.media.formats import (
     plane_order,
 )
 
-__all__ = ["FilmEncoder", "color_numbers", "describe_film", "needs_pixel_aspect", "picture_of"]
+__all__ = [
+    "ASSUMED_RATE",
+    "MATROSKA",
+    "FilmEncoder",
+    "color_numbers",
+    "describe_film",
+    "needs_pixel_aspect",
+    "picture_of",
+]
 
-_ASSUMED_RATE = Fraction(25)
+ASSUMED_RATE = Fraction(25)
+"""Frames a second of a film that does not say."""
+
+MATROSKA = ("matroska", "webm")
 _FRAMES_NEVER_REORDERED = 2
 
 
@@ -50,7 +61,7 @@ class FilmEncoder:
         """Add the film's stream to a container; its header may be written afterwards."""
         self._video = video
         self._layout = layout_of(encoding.pixel_format)
-        self._rate = video.frame_rate or _ASSUMED_RATE
+        self._rate = video.frame_rate or ASSUMED_RATE
         self._durations: dict[int, int] = {}
         self.pts: list[int] = []
         """Of every frame so far, in `video.time_base`."""
@@ -125,7 +136,7 @@ def picture_of(frame: Frame, video: VideoInfo, layout: PixelLayout, duration: in
 
 def needs_pixel_aspect(video: VideoInfo, container_format: str) -> bool:
     """Whether `matroska.write_pixel_aspect` must complete the finished file."""
-    return container_format in ("matroska", "webm") and video.sample_aspect_ratio != 1
+    return container_format in MATROSKA and video.sample_aspect_ratio != 1
 
 
 def color_numbers(color: Color) -> dict[str, int]:

@@ -11,15 +11,14 @@ import select
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from fractions import Fraction
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from remaster.errors import OutputError, SourceError
-from remaster.media import matroska
 
 __all__ = [
     "Opening",
@@ -313,12 +312,11 @@ class PipeOutput:
         self.sent += len(data)
         return len(data)
 
-    def release(self, pixel_aspect: Fraction | None) -> None:
-        """Let the header go, with the shape of the pixels written into a Matroska one."""
+    def release(self, complete: Callable[[BinaryIO], None]) -> None:
+        """Let the header go when `complete` has put into it what the muxer left out."""
         assert self._header is not None, "it goes once"
         header, self._header = self._header, None
-        if pixel_aspect is not None:
-            matroska.write_pixel_aspect(header, pixel_aspect)
+        complete(header)
         self.write(header.getvalue())
 
     def break_off(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import av
 from av.container import OutputContainer
@@ -27,7 +27,7 @@ from remaster.media.external_film import (
     ExternalFilmEncoder,
     rehearse_external,
 )
-from remaster.media.film import FilmEncoder, needs_pixel_aspect
+from remaster.media.film import ASSUMED_RATE, MATROSKA, FilmEncoder, needs_pixel_aspect
 from remaster.media.packets import Span
 from remaster.media.piping import (
     PipeOutput,
@@ -206,9 +206,8 @@ class Writer:
                 self._output, len(self._film.pts), self._pipe.sent, warnings, is_read_back=False
             )
         with self._explained():
-            if self._pixel_aspect is not None:
-                with self._partial.open("r+b") as file:
-                    matroska.write_pixel_aspect(file, self._pixel_aspect)
+            with self._partial.open("r+b") as file:
+                self._complete_header(file)
             flush_to_disk(self._partial)
         self._verify()
         size = self._partial.stat().st_size
@@ -223,11 +222,12 @@ class Writer:
         self._partial = resources.enter_context(partial_file(self._output))
         return f"file:{self._partial.absolute()}"
 
-    @property
-    def _pixel_aspect(self) -> Fraction | None:
-        """What the muxer could not say of the shape of the pixels."""
-        is_needed = needs_pixel_aspect(self._video, self._format)
-        return self._video.sample_aspect_ratio if is_needed else None
+    def _complete_header(self, file: BinaryIO) -> None:
+        """Write what a Matroska muxer could not be told."""
+        if needs_pixel_aspect(self._video, self._format):
+            matroska.write_pixel_aspect(file, self._video.sample_aspect_ratio)
+        if self._external is not None and self._format in MATROSKA:
+            matroska.write_frame_rate(file, self._video.frame_rate or ASSUMED_RATE)
 
     def _check_count(self) -> None:
         """Every frame was given to the muxer as one packet, at its own time."""
@@ -279,7 +279,7 @@ class Writer:
 
     def _muxer_options(self) -> dict[str, str]:
         options: dict[str, str] = dict(_MUXER_OPTIONS[self._format])
-        if self._pixel_aspect is not None:
+        if self._format in MATROSKA:
             options.update(matroska.MUXER_OPTIONS)
         return options
 
@@ -288,7 +288,7 @@ class Writer:
         self._add_streams()
         self._container.start_encoding()
         if self._pipe is not None:
-            self._pipe.release(self._pixel_aspect)
+            self._pipe.release(self._complete_header)
         self._copier.start(self._container)
         self._has_begun = True
 
@@ -298,16 +298,16 @@ class Writer:
         for info in self._source.streams:
             if info.index == self._source.video_index:
                 rotation = self._source.rotation
-                film_tags = {k: info.metadata[k] for k in _FILM_TAGS if k in info.metadata}
+                names = {k: info.metadata[k] for k in _FILM_TAGS if k in info.metadata}
                 if self._external is not None:
-                    self._external.add_stream(self._container, rotation=rotation, tags=film_tags)
+                    self._external.add_stream(self._container, rotation=rotation, tags=names)
                 else:
                     self._film = FilmEncoder(
                         self._container,
                         self._video,
                         self._encoding,
                         rotation=rotation,
-                        tags=film_tags,
+                        tags=names,
                     )
             elif info.index in planned:
                 self._copier.add_stream(planned[info.index], self._container)
