@@ -45,6 +45,11 @@ class PacketCopier:
 
     def __enter__(self) -> Self:
         self._input = self._resources.enter_context(open_source(self._source.path))
+        self._covers = {  # read at once: later a pipe may be past them
+            info.index: _first_payload(self._source, info.index)
+            for info in self._source.streams
+            if info.is_cover
+        }
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -92,7 +97,7 @@ class PacketCopier:
 
     def _attach(self, info: StreamInfo, source: Stream, output: OutputContainer) -> None:
         is_font = info.kind == "attachment"
-        data = _attached_file(source) if is_font else _first_payload(self._source, info.index)
+        data = _attached_file(source) if is_font else self._covers[info.index]
         suffix = {"mjpeg": "jpg"}.get(info.codec, info.codec)
         mimetype = {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
         attachment = output.add_attachment(

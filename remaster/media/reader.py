@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from remaster.errors import SourceError
 from remaster.frames import Frame, PixelLayout
 from remaster.media.formats import is_planar, planar_format, plane_order
-from remaster.media.opening import open_source
+from remaster.media.opening import open_source, size_of
 from remaster.media.packets import RESTART_SECONDS, clock_starts_again
 from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
@@ -52,11 +52,12 @@ class DamageReport:
     missing_seconds: float = 0.0
     """How much earlier than the container says the film broke off."""
 
+    cut_bytes: int = 0
+    """Of a last picture that is not all there; only plain pictures show it."""
+
     def __bool__(self) -> bool:
         """Whether anything was wrong."""
-        return any(
-            (self.failed_packets, self.corrupt_frames, self.moved_frames, self.missing_seconds)
-        )
+        return any(vars(self).values())
 
 
 def read_frames(
@@ -134,8 +135,11 @@ def _timed_pictures(
         if position is not None:
             container.seek(position, stream=stream)
         clock = _Clock(stream, container.format.name)
+        end = 0
         for packet in _packets(container, stream, damage):
             clock.packet_sent(packet)
+            if packet is not None and packet.pos is not None:
+                end = packet.pos + packet.size
             try:
                 pictures = stream.decode(packet)
             except av.FFmpegError:
@@ -144,6 +148,9 @@ def _timed_pictures(
                 continue
             for picture in pictures:
                 yield clock.time_of(picture), picture
+    left = size_of(source.path) - end
+    is_plain = source.format_name == "yuv4mpegpipe"
+    damage.cut_bytes = left if is_plain and left > len("FRAME\n") else 0
 
 
 def _packets(
