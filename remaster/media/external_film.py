@@ -46,6 +46,7 @@ _REHEARSAL_SECONDS = 60
 _GOODBYE_SECONDS = 10
 _PREFIX = re.compile(r"^(\[[^\]]*\]\s*)+")
 _AFTERMATH = (
+    "Could not write header",
     "Error sending frames",
     "Task finished",
     "Terminating thread",
@@ -58,8 +59,6 @@ _AFTERMATH = (
 """What ffmpeg says of an error it has named already."""
 
 _HEADER_ALONE = {"probesize": "32", "analyzeduration": "0"}
-_REORDERED_VVC = 6
-"""Pictures; FFmpeg does not say how far VVC reorders them, and its pyramids have five steps."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def rehearse_external(video: VideoInfo, encoding: ExternalEncoding, container_fo
                 stream = _add_stream(output, template, video, encoding)
                 describe_film(stream, video, container_format)
                 output.start_encoding()
-                for packet, dts in zip(packets, _decoding_times(pts, step, template, encoding)):
+                for packet, dts in zip(packets, _decoding_times(pts, step, template)):
                     _stamp(packet, video, _ticks(packet, video), dts, step)
                     packet.stream = stream
                     output.mux(packet)
@@ -267,7 +266,7 @@ class ExternalFilmEncoder:
                 f"{self._encoding.codec} gave a picture at {float(pts * self._video.time_base):.3f}"
                 f" s, where no frame is, or twice: use another encoder."
             )
-        delay = _reordering(self._template, self._encoding)
+        delay = self._template.codec_context.reorder_depth
         due = self._received - delay
         dts = self.pts[due] if due >= 0 else self.pts[0] + due * self._step
         if dts > pts:
@@ -447,16 +446,8 @@ def _template(container: InputContainer, encoding: Encoding) -> VideoStream:
     return stream
 
 
-def _reordering(template: VideoStream, encoding: Encoding) -> int:
-    """By how many pictures decoding runs ahead of showing."""
-    stated = template.codec_context.reorder_depth
-    return max(stated, _REORDERED_VVC) if "vvc" in encoding.codec else stated
-
-
-def _decoding_times(
-    pts: list[int], step: int, template: VideoStream, encoding: Encoding
-) -> list[int]:
-    delay = _reordering(template, encoding)
+def _decoding_times(pts: list[int], step: int, template: VideoStream) -> list[int]:
+    delay = template.codec_context.reorder_depth
     return [(number - delay) * step for number in range(len(pts))]
 
 
