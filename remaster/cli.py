@@ -163,7 +163,7 @@ def main() -> None:
 @click.option(
     "--ffmpeg-encoder",
     metavar='"ARGS"',
-    help='An ffmpeg program encodes instead, as in "-c:v libvvenc -qp 28".',
+    help='An ffmpeg program encodes instead, as in "-c:v libx264 -crf 18 -tune animation".',
 )
 @click.option("--start", type=Seconds(), help="First moment to keep: seconds or HH:MM:SS.mmm.")
 @click.option("--end", type=Seconds(), help="First moment not to keep.")

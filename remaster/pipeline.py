@@ -140,10 +140,13 @@ def run(
         RemasterError: with one sentence for the user. Nothing is left at `output`.
     """
     began = time.perf_counter()
-    plan = make_plan(Path(source), Path(output), options or RunOptions())
-    if planned is not None:
-        planned(plan)
-    return _execute(plan, Path(output), options or RunOptions(), progress, began)
+    try:
+        plan = make_plan(Path(source), Path(output), options or RunOptions())
+        if planned is not None:
+            planned(plan)
+        return _execute(plan, Path(output), options or RunOptions(), progress, began)
+    finally:
+        stop_standard_input()
 
 
 def decoded(plan: Plan, damage: DamageReport, fields: FieldReport) -> Iterator[Frame]:
@@ -288,6 +291,8 @@ def _warnings(upscaler: Upscaler, damage: DamageReport) -> Iterator[str]:
             f"{damage.resized_frames} pictures of the source have another size or format "
             f"(the first: {damage.first_resized}) and were brought to that of its first picture"
         )
+    if damage.cut_bytes:
+        yield "the source breaks off in the middle of a picture; all before it are in the output"
     if damage.missing_seconds:
         yield (
             f"the source breaks off {damage.missing_seconds:.1f} s before the end it states; "

@@ -52,6 +52,11 @@ class PacketCopier:
 
     def __enter__(self) -> Self:
         self._input = self._resources.enter_context(open_source(self._source.path))
+        self._covers = {  # read at once: later a pipe may be past them
+            info.index: _first_payload(self._source, info.index)
+            for info in self._source.streams
+            if info.is_cover
+        }
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -112,7 +117,7 @@ class PacketCopier:
         """A font or a cover of the source, as it is to be attached."""
         source = self._input.streams[info.index]
         is_font = info.kind == "attachment"
-        data = _attached_file(source) if is_font else _first_payload(self._source, info.index)
+        data = _attached_file(source) if is_font else self._covers[info.index]
         suffix = {"mjpeg": "jpg"}.get(info.codec, info.codec)
         mimetype = {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
         tags = {key.lower(): value for key, value in info.metadata.items()}

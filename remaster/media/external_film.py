@@ -9,28 +9,36 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from typing import IO, Self, cast
 
 import av
 import torch
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
 from remaster.errors import OptionsError, OutputError
 from remaster.frames import Frame, PixelLayout, VideoInfo
+from remaster.media import matroska
 from remaster.media.arguments import read_arguments
 from remaster.media.containers import CONTAINERS
 from remaster.media.encoders import Encoding, formats_in_memory, nearest_format
 from remaster.media.external import encoder_command, find_ffmpeg, pixel_formats_of
-from remaster.media.film import FilmDescription, color_numbers, describe_film, picture_of
+from remaster.media.film import (
+    ASSUMED_RATE,
+    MATROSKA,
+    FilmDescription,
+    color_numbers,
+    describe_film,
+    picture_of,
+)
 from remaster.media.formats import layout_of, planar_format
 from remaster.media.piping import PipeOutput
 from remaster.media.rehearsal import forgotten_in
@@ -38,15 +46,26 @@ from remaster.transfer import Arrivals, arrivals
 
 __all__ = ["ExternalEncoding", "ExternalFilmEncoder", "external_encoding", "rehearse_external"]
 
-_ASSUMED_RATE = Fraction(25)
 _REHEARSED_FRAMES = 3
 _REHEARSAL_SECONDS = 60
 """For a few plain pictures; a program that takes longer hangs."""
 
 _GOODBYE_SECONDS = 10
+_PREFIX = re.compile(r"^(\[[^\]]*\]\s*)+")
+_AFTERMATH = (
+    "Could not write header",
+    "Error sending frames",
+    "Task finished",
+    "Terminating thread",
+    "Could not open encoder before EOF",
+    "Nothing was written",
+    "Conversion failed",
+    "Error while opening encoder",
+    "Error opening output",
+)
+"""What ffmpeg says of an error it has named already."""
+
 _HEADER_ALONE = {"probesize": "32", "analyzeduration": "0"}
-_REORDERED_VVC = 6
-"""Pictures; FFmpeg does not say how far VVC reorders them, and its pyramids have five steps."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,7 @@ def rehearse_external(video: VideoInfo, encoding: ExternalEncoding, container_fo
     said = _encoded(video, encoding, pts)
     try:
         with av.open(io.BytesIO(said), "r", format="nut", container_options=_HEADER_ALONE) as found:
-            template = found.streams.video[0]
+            template = _template(found, encoding)
             size = (template.codec_context.width, template.codec_context.height)
             packets = [packet for packet in found.demux(template) if packet.size]
             times = sorted(_ticks(packet, video) for packet in packets)
@@ -123,7 +142,7 @@ def rehearse_external(video: VideoInfo, encoding: ExternalEncoding, container_fo
                 stream = _add_stream(output, template, video, encoding)
                 describe_film(stream, video, container_format, FilmDescription())
                 output.start_encoding()
-                for packet, dts in zip(packets, _decoding_times(pts, step, template, encoding)):
+                for packet, dts in zip(packets, _decoding_times(pts, step, template)):
                     _stamp(packet, video, _ticks(packet, video), dts, step)
                     packet.stream = stream
                     output.mux(packet)
@@ -171,8 +190,9 @@ class ExternalFilmEncoder:
                 start_new_session=True,  # Ctrl-C is for us to answer
             )
             resources.enter_context(self._process)
-            self._arrivals: Arrivals[VideoStream | Packet[VideoStream]] = resources.enter_context(
-                arrivals(_received(_stdout(self._process)))
+            self._opened = resources.enter_context(ExitStack())  # closed behind its thread
+            self._arrivals: Arrivals[InputContainer | Packet[VideoStream]] = (
+                resources.enter_context(arrivals(_received(_stdout(self._process))))
             )
             resources.callback(self._process.kill)
             assert self._process.stdin is not None
@@ -194,9 +214,11 @@ class ExternalFilmEncoder:
         """Add the film's stream to a container; the first packets must have come."""
         assert self._template is not None, "packets say what the stream is"
         self.stream = _add_stream(container, self._template, self._video, self._encoding)
-        describe_film(
-            self.stream, self._video, container.format.name, description or FilmDescription()
-        )
+        said = description or FilmDescription()
+        if container.format.name in MATROSKA:
+            title = said.tags.get("title", "") + matroska.RATE_MARK
+            said = replace(said, tags={**said.tags, "title": title})
+        describe_film(self.stream, self._video, container.format.name, said)
 
     def encode(self, frame: Frame | None) -> list[Packet[VideoStream]]:
         """Packets that are ready after one more frame, or after the last with None.
@@ -213,8 +235,8 @@ class ExternalFilmEncoder:
                 came = self._arrivals.ready()
         packets = []
         for item in came:
-            if isinstance(item, VideoStream):
-                self._template = item
+            if isinstance(item, InputContainer):
+                self._template = _template(self._opened.enter_context(item), self._encoding)
             else:
                 packets.append(self._stamped(item))
         return packets
@@ -248,7 +270,7 @@ class ExternalFilmEncoder:
                 f"{self._encoding.codec} gave a picture at {float(pts * self._video.time_base):.3f}"
                 f" s, where no frame is, or twice: use another encoder."
             )
-        delay = _reordering(self._template, self._encoding)
+        delay = self._template.codec_context.reorder_depth
         due = self._received - delay
         dts = self.pts[due] if due >= 0 else self.pts[0] + due * self._step
         if dts > pts:
@@ -282,7 +304,7 @@ class _Nut:
         self._video = video
         self._layout = layout
         self._container = av.open(target, "w", format="nut")
-        stream = self._container.add_stream("rawvideo", rate=video.frame_rate or _ASSUMED_RATE)
+        stream = self._container.add_stream("rawvideo", rate=video.frame_rate or ASSUMED_RATE)
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
         context.width, context.height = video.width, video.height
@@ -313,24 +335,22 @@ class _Incoming:
         return os.read(self._descriptor, size)
 
 
-def _received(output: IO[bytes]) -> Iterator[VideoStream | Packet[VideoStream]]:
-    """The stream that a program's NUT describes, then its packets."""
+def _received(output: IO[bytes]) -> Iterator[InputContainer | Packet[VideoStream]]:
+    """What a program's NUT describes, open until its receiver closes it; then its packets."""
     incoming = _Incoming(output.fileno())
-    with av.open(incoming, "r", format="nut", container_options=_HEADER_ALONE) as container:
-        stream = container.streams.video[0]
-        yield stream
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
+    container = av.open(incoming, "r", format="nut", container_options=_HEADER_ALONE)
+    yield container
+    for packet in container.demux(container.streams.video[0]):
+        if packet.size:
+            yield packet
 
 
 def _is_known(pixel_format: str) -> bool:
-    """Whether our FFmpeg knows a format of the other, which may be newer."""
+    """Whether our FFmpeg knows a format of the other, which may be newer, and it is in memory."""
     try:
-        layout_of(pixel_format)
-    except OptionsError:
+        return bool(av.VideoFormat(pixel_format, 64, 64).components)
+    except ValueError:
         return False
-    return True
 
 
 def _stdout(process: subprocess.Popen[bytes]) -> IO[bytes]:
@@ -391,9 +411,11 @@ def _encoded(video: VideoInfo, encoding: ExternalEncoding, pts: list[int]) -> by
 
 
 def _failed(encoding: ExternalEncoding, code: int | None, said: bytes) -> OutputError:
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    lines = [_PREFIX.sub("", line).strip() for line in said.decode(errors="replace").splitlines()]
+    told = [line for line in lines if line]
+    reasons = [line for line in told if not line.startswith(_AFTERMATH)]
     ending = "still runs" if code is None else f"ended with code {code}"
-    reason = lines[-1] if lines else "it said nothing"
+    reason = next(iter(reversed(reasons or told)), "it said nothing")
     return OutputError(
         f"{encoding.program} {ending} before the film was encoded with {encoding.codec}: "
         f"{reason.rstrip('.')}."
@@ -401,7 +423,7 @@ def _failed(encoding: ExternalEncoding, code: int | None, said: bytes) -> Output
 
 
 def _usual_step(video: VideoInfo) -> int:
-    return max(1, round(1 / (video.frame_rate or _ASSUMED_RATE) / video.time_base))
+    return max(1, round(1 / (video.frame_rate or ASSUMED_RATE) / video.time_base))
 
 
 def _ticks(packet: Packet[VideoStream], video: VideoInfo) -> int:
@@ -417,16 +439,19 @@ def _ticks(packet: Packet[VideoStream], video: VideoInfo) -> int:
     return int(time)
 
 
-def _reordering(template: VideoStream, encoding: Encoding) -> int:
-    """By how many pictures decoding runs ahead of showing."""
-    stated = template.codec_context.reorder_depth
-    return max(stated, _REORDERED_VVC) if "vvc" in encoding.codec else stated
+def _template(container: InputContainer, encoding: Encoding) -> VideoStream:
+    """The stream of a program's NUT. Raises OutputError for a codec unknown here."""
+    stream = container.streams.video[0] if container.streams.video else None
+    if stream is None or stream.codec_context is None:
+        raise OutputError(
+            f"What {encoding.codec} makes cannot be read here, so it could not be verified: use "
+            f"another encoder."
+        )
+    return stream
 
 
-def _decoding_times(
-    pts: list[int], step: int, template: VideoStream, encoding: Encoding
-) -> list[int]:
-    delay = _reordering(template, encoding)
+def _decoding_times(pts: list[int], step: int, template: VideoStream) -> list[int]:
+    delay = template.codec_context.reorder_depth
     return [(number - delay) * step for number in range(len(pts))]
 
 

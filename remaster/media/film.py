@@ -33,6 +33,8 @@ from remaster.media.formats import (
 from remaster.media.hdr import light_options, says_light
 
 __all__ = [
+    "ASSUMED_RATE",
+    "MATROSKA",
     "FilmDescription",
     "FilmEncoder",
     "color_numbers",
@@ -41,7 +43,10 @@ __all__ = [
     "picture_of",
 ]
 
-_ASSUMED_RATE = Fraction(25)
+ASSUMED_RATE = Fraction(25)
+"""Frames a second of a film that does not say."""
+
+MATROSKA = ("matroska", "webm")
 _FRAMES_NEVER_REORDERED = 2
 
 
@@ -72,7 +77,7 @@ class FilmEncoder:
         """Add the film's stream to a container; its header may be written afterwards."""
         self._video = video
         self._layout = layout_of(encoding.pixel_format)
-        self._rate = video.frame_rate or _ASSUMED_RATE
+        self._rate = video.frame_rate or ASSUMED_RATE
         self._durations: dict[int, int] = {}
         self.pts: list[int] = []
         """Of every frame so far, in `video.time_base`."""
@@ -149,7 +154,7 @@ def picture_of(frame: Frame, video: VideoInfo, layout: PixelLayout, duration: in
 
 def needs_pixel_aspect(video: VideoInfo, container_format: str) -> bool:
     """Whether `matroska.write_pixel_aspect` must complete the finished file."""
-    return container_format in ("matroska", "webm") and video.sample_aspect_ratio != 1
+    return container_format in MATROSKA and video.sample_aspect_ratio != 1
 
 
 def color_numbers(color: Color) -> dict[str, int]:

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from remaster.media.deinterlace import as_planar, deinterlaced
 from remaster.media.fields import SMALLEST_SIDE, Choice, Fields, Order, Step, step
 from remaster.media.opening import open_source
+from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
 
 __all__ = ["Interlacing", "find_interlacing"]
@@ -145,8 +146,11 @@ def _stated_order(picture: VideoFrame) -> Order:
 def _stretches(source: Source) -> Iterator[list[VideoFrame]]:
     """Neighbouring pictures, whole ones, at several places."""
     length = source.duration_seconds
+    if is_pipe(source.path):  # what is looked at has to be kept for the run
+        yield from _first_stretch(source, _PICTURES_AT_EACH * 2)
+        return
     if length is None or length <= _SHORT_SECONDS:
-        yield from _first_stretch(source)
+        yield from _first_stretch(source, _PLACES * _PICTURES_AT_EACH)
         return
     with open_source(source.path) as container:
         stream = container.streams[source.video_index]
@@ -165,14 +169,14 @@ def _stretches(source: Source) -> Iterator[list[VideoFrame]]:
                     yield run
                 last = run[-1].pts if last is None else max(last, run[-1].pts or last)
     if looked_at < _PLACES * _PICTURES_AT_EACH // 2:  # few keyframes: many places were the same
-        yield from _first_stretch(source)
+        yield from _first_stretch(source, _PLACES * _PICTURES_AT_EACH)
 
 
-def _first_stretch(source: Source) -> Iterator[list[VideoFrame]]:
+def _first_stretch(source: Source, count: int) -> Iterator[list[VideoFrame]]:
     with open_source(source.path) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
-        yield from _runs(container, stream, _PLACES * _PICTURES_AT_EACH)
+        yield from _runs(container, stream, count)
 
 
 def _runs(container: InputContainer, stream: VideoStream, count: int) -> Iterator[list[VideoFrame]]:

@@ -1,9 +1,13 @@
-"""What PyAV or FFmpeg cannot say or read of a Matroska file: the shape of pixels, nested chapters.
+"""What PyAV or FFmpeg cannot say or read of a Matroska film: its pixels' shape, rate, chapters.
 
 The muxer writes a display size only for what it takes from `AVStream.sample_aspect_ratio`, which
 PyAV does not set, or for stereoscopic films. So a film whose pixels are not square is announced as
 a stereoscopic one, and `write_pixel_aspect` corrects both in the finished file: same elements,
 same lengths, other values.
+
+The rate of a film that was encoded elsewhere is one that PyAV cannot set either, and the muxer
+writes a thousand pictures a second. A mark at the end of the film's title makes room for the true
+one, which `write_frame_rate` puts there.
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ from typing import BinaryIO
 __all__ = [
     "ANNOUNCEMENT",
     "MUXER_OPTIONS",
+    "RATE_MARK",
     "count_chapters",
     "late_parts",
+    "write_frame_rate",
     "write_pixel_aspect",
 ]
 
@@ -28,9 +34,14 @@ ANNOUNCEMENT: Mapping[str, str] = {"stereo_mode": "left_right"}
 MUXER_OPTIONS: Mapping[str, str] = {"write_crc32": "0"}
 """Checksums would be those of the values before they are corrected."""
 
+RATE_MARK = "[rate:   ]"
+"""Ten bytes, in which an element with the duration of a picture has 48 bits."""
+
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _STEREO_MODE, _DISPLAY_WIDTH, _DISPLAY_HEIGHT = 0x53B8, 0x54B0, 0x54BA
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xB0, 0xBA
+_NAME, _DEFAULT_DURATION, _VOID = 0x536E, 0x23E383, 0xEC
+_NANOSECONDS = 1_000_000_000
 _EBML, _SEEK_HEAD, _CLUSTER = 0x1A45DFA3, 0x114D9B74, 0x1F43B675
 _SEEK, _SEEK_ID = 0x4DBB, 0x53AB
 _CHAPTERS, _EDITION, _CHAPTER = 0x1043A770, 0x45B9, 0xB6
@@ -47,6 +58,8 @@ class _Element:
     identity: int
     start: int
     end: int
+    head: int = 0
+    """Where its identity begins."""
 
 
 def write_pixel_aspect(file: BinaryIO, ratio: Fraction) -> None:
@@ -72,6 +85,44 @@ def write_pixel_aspect(file: BinaryIO, ratio: Fraction) -> None:
             for identity, value in values.items():
                 file.seek(parts[identity].start)
                 file.write(value.to_bytes(sizes[identity], "big"))
+
+
+def write_frame_rate(file: BinaryIO, rate: Fraction) -> None:
+    """Put a rate in the place of `RATE_MARK` in an open, writable Matroska file."""
+    mark = RATE_MARK.encode()
+    for track in _tracks(file):
+        parts = {part.identity: part for part in _children(file, track)}
+        if _NAME not in parts:
+            continue
+        name, wrong = parts[_NAME], parts.get(_DEFAULT_DURATION)
+        file.seek(name.start)
+        title = file.read(name.end - name.start)
+        if title.endswith(mark):
+            data = _title(title.removesuffix(mark), name.start - name.head - 2)
+            data += _duration_of_a_picture(rate, name.end - name.head - len(data))
+            file.seek(name.head)
+            file.write(data)
+            if wrong is not None:
+                file.seek(wrong.head)
+                file.write(_emptiness(wrong.end - wrong.head))
+
+
+def _title(text: bytes, size_bytes: int) -> bytes:
+    """A track's name, its length in as many bytes as are there; nothing for an empty one."""
+    size = (1 << (7 * size_bytes)) | len(text)
+    return _NAME.to_bytes(2, "big") + size.to_bytes(size_bytes, "big") + text if text else b""
+
+
+def _duration_of_a_picture(rate: Fraction, length: int) -> bytes:
+    """How long a picture lasts, as an element with 48 bits, and emptiness up to `length` bytes."""
+    value = round(_NANOSECONDS / rate).to_bytes(6, "big")
+    element = _DEFAULT_DURATION.to_bytes(3, "big") + b"\x86" + value
+    return element + (_emptiness(length - len(element)) if length > len(element) else b"")
+
+
+def _emptiness(length: int) -> bytes:
+    """An element of 2 to 128 bytes that says nothing."""
+    return bytes([_VOID, 0x80 | (length - 2)]) + bytes(length - 2)
 
 
 def late_parts(read: Callable[[int], bytes]) -> tuple[str, ...]:
@@ -139,13 +190,17 @@ def _nested(file: BinaryIO, parent: _Element, levels: int) -> int:
 
 def _videos(file: BinaryIO) -> Iterator[dict[int, _Element]]:
     """The parts, by identity, of the video description of every track."""
+    for track in _tracks(file):
+        for video in _children(file, track, _VIDEO):
+            yield {part.identity: part for part in _children(file, video)}
+
+
+def _tracks(file: BinaryIO) -> Iterator[_Element]:
     file.seek(0, 2)
     whole = _Element(0, 0, file.tell())
     for segment in _children(file, whole, _SEGMENT):
         for tracks in _children(file, segment, _TRACKS):
-            for track in _children(file, tracks, _TRACK):
-                for video in _children(file, track, _VIDEO):
-                    yield {part.identity: part for part in _children(file, video)}
+            yield from _children(file, tracks, _TRACK)
             return
 
 
@@ -159,7 +214,7 @@ def _children(file: BinaryIO, parent: _Element, identity: int | None = None) -> 
         start = file.tell()
         end = min(start + size, parent.end)
         if identity in (None, found):
-            yield _Element(found, start, end)
+            yield _Element(found, start, end, position)
         position = end
 
 

@@ -13,7 +13,7 @@ from remaster.errors import SourceError
 from remaster.media.matroska import late_parts
 from remaster.media.piping import Opening, is_pipe, standard_input
 
-__all__ = ["late_in_pipe", "open_source"]
+__all__ = ["late_in_pipe", "open_source", "size_of"]
 
 _FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,obu,av1,ivf,flv,asf,ogg,rm,"
@@ -58,6 +58,11 @@ def open_source(path: Path, *, is_last: bool = False) -> Iterator[InputContainer
         yield container
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a source; of standard input as many as have come."""
+    return standard_input().received if is_pipe(path) else path.stat().st_size
+
+
 def late_in_pipe() -> tuple[str, ...]:
     """Names of what a Matroska film in standard input holds behind its pictures."""
     with closing(standard_input().open()) as opening:
@@ -84,8 +89,9 @@ def _open_stream(opening: Opening) -> InputContainer:
 
 def _check_pipe() -> None:
     with closing(standard_input().open()) as opening:
-        kind = opening.read_all(8)[4:8]
-        if not kind:
+        head = opening.read_all(8)
+        kind = head[4:]
+        if not head:
             raise SourceError("Standard input is empty: the program before it wrote nothing.")
         if kind in (b"ftyp", b"wide", b"mdat", b"free", b"skip") and _index_comes_late():
             raise SourceError(

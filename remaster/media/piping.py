@@ -11,15 +11,14 @@ import select
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from fractions import Fraction
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from remaster.errors import OutputError, SourceError
-from remaster.media import matroska
 
 __all__ = [
     "Opening",
@@ -118,6 +117,11 @@ class StandardInput:
         """How much of the pipe is in the temporary file at this moment."""
         return self._kept.end - self._kept.begin
 
+    @property
+    def received(self) -> int:
+        """How many bytes have come out of the pipe so far."""
+        return self._kept.end
+
     def open(self, *, is_last: bool = False) -> Opening:
         """Begin at the first byte.
 
@@ -153,6 +157,8 @@ class StandardInput:
                         continue
                 data = self._fetch(size)
                 with self._state:
+                    if self._stop.is_set():
+                        return b""
                     self._is_over = not data
                     if self._is_settled and self._openings == {opening}:
                         self._kept.pass_by(len(data))
@@ -160,8 +166,11 @@ class StandardInput:
                     self._kept.append(data)
 
     def stop(self) -> None:
-        """End every wait: what is read from here on is the end."""
+        """End every wait and keep nothing: what is read from here on is the end."""
         self._stop.set()
+        with self._state:
+            self._is_over = True
+            self._kept.close()
 
     def _given(self, opening: Opening, data: bytes) -> bytes:
         opening.position += len(data)
@@ -210,6 +219,8 @@ class _Kept:
 
     def read(self, position: int, size: int) -> bytes:
         """At most `size` bytes from a position in [begin, end]."""
+        if self._file.closed:
+            return b""
         assert position >= self.begin, "what is dropped is asked for by nobody"
         block, within = divmod(position, _BLOCK)
         size = min(size, self.end - position, _BLOCK - within)
@@ -223,12 +234,16 @@ class _Kept:
         self.end += size
         self.drop(self.end)
 
+    def close(self) -> None:
+        self.drop(self.end)
+        self._file.close()
+
     def drop(self, before: int) -> None:
         """Forget what lies before a position."""
         self.begin = before
         for block in [each for each in self._places if (each + 1) * _BLOCK <= before]:
             self._free.append(self._places.pop(block))
-        if self.begin == self.end and (self._places or self._free):
+        if self.begin == self.end and (self._places or self._free) and not self._file.closed:
             self._places.clear()
             self._free.clear()
             self._file.truncate(0)
@@ -313,12 +328,11 @@ class PipeOutput:
         self.sent += len(data)
         return len(data)
 
-    def release(self, pixel_aspect: Fraction | None) -> None:
-        """Let the header go, with the shape of the pixels written into a Matroska one."""
+    def release(self, complete: Callable[[BinaryIO], None]) -> None:
+        """Let the header go when `complete` has put into it what the muxer left out."""
         assert self._header is not None, "it goes once"
         header, self._header = self._header, None
-        if pixel_aspect is not None:
-            matroska.write_pixel_aspect(header, pixel_aspect)
+        complete(header)
         self.write(header.getvalue())
 
     def break_off(self) -> None:

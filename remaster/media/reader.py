@@ -24,7 +24,7 @@ from remaster.frames import Frame, PixelLayout
 from remaster.media.deinterlace import Deinterlaced, FieldReport, deinterlaced
 from remaster.media.fields import Choice, Order
 from remaster.media.formats import is_planar, planar_format, plane_order
-from remaster.media.opening import open_source
+from remaster.media.opening import open_source, size_of
 from remaster.media.packets import RESTART_SECONDS, clock_starts_again
 from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
@@ -61,6 +61,9 @@ class DamageReport:
 
     first_resized: str = ""
     """Of the first of them: when, and what it was."""
+
+    cut_bytes: int = 0
+    """Of a last picture that is not all there; only plain pictures show it."""
 
     def __bool__(self) -> bool:
         """Whether anything was wrong."""
@@ -165,8 +168,11 @@ def _timed_pictures(
         if position is not None:
             container.seek(position, stream=stream)
         clock = _Clock(stream, container.format.name)
+        end = 0
         for packet in _packets(source, container, stream, damage, first_byte):
             clock.packet_sent(packet)
+            if packet is not None and packet.pos is not None:
+                end = packet.pos + packet.size
             try:
                 pictures = stream.decode(packet)
             except av.FFmpegError:
@@ -177,6 +183,9 @@ def _timed_pictures(
                 yield clock.time_of(picture), picture
             if packet is None:
                 stream.codec_context.flush_buffers()
+    left = size_of(source.path) - end
+    is_plain = source.format_name == "yuv4mpegpipe"
+    damage.cut_bytes = left if is_plain and left > len("FRAME\n") else 0
 
 
 def _packets(

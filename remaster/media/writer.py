@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import av
 from av.container import OutputContainer
@@ -27,7 +27,13 @@ from remaster.media.external_film import (
     ExternalFilmEncoder,
     rehearse_external,
 )
-from remaster.media.film import FilmDescription, FilmEncoder, needs_pixel_aspect
+from remaster.media.film import (
+    ASSUMED_RATE,
+    MATROSKA,
+    FilmDescription,
+    FilmEncoder,
+    needs_pixel_aspect,
+)
 from remaster.media.holding import HOLDINGS, held_dispositions, held_tags, held_track_tags
 from remaster.media.packets import Span
 from remaster.media.piping import (
@@ -215,11 +221,9 @@ class Writer:
                 self._output, len(self._film.pts), self._pipe.sent, warnings, is_read_back=False
             )
         with self._explained():
-            if self._pixel_aspect is not None:
-                with self._partial.open("r+b") as file:
-                    matroska.write_pixel_aspect(file, self._pixel_aspect)
-            if not HOLDINGS[self._format].untold_default:
-                with self._partial.open("r+b") as file:
+            with self._partial.open("r+b") as file:
+                self._complete_header(file)
+                if not HOLDINGS[self._format].untold_default:
                     mp4.enable_subtitles(file, self._copier.subtitles_by_default)
             flush_to_disk(self._partial)
         self._verify()
@@ -235,11 +239,12 @@ class Writer:
         self._partial = resources.enter_context(partial_file(self._output))
         return f"file:{self._partial.absolute()}"
 
-    @property
-    def _pixel_aspect(self) -> Fraction | None:
-        """What the muxer could not say of the shape of the pixels."""
-        is_needed = needs_pixel_aspect(self._video, self._format)
-        return self._video.sample_aspect_ratio if is_needed else None
+    def _complete_header(self, file: BinaryIO) -> None:
+        """Write what a Matroska muxer could not be told."""
+        if needs_pixel_aspect(self._video, self._format):
+            matroska.write_pixel_aspect(file, self._video.sample_aspect_ratio)
+        if self._external is not None and self._format in MATROSKA:
+            matroska.write_frame_rate(file, self._video.frame_rate or ASSUMED_RATE)
 
     def _check_count(self) -> None:
         """Every frame was given to the muxer as one packet, at its own time."""
@@ -253,7 +258,7 @@ class Writer:
     def _verify(self) -> None:
         expected = Expectation(
             source=self._source,
-            is_whole=self._span.is_whole,
+            is_whole=self._span.is_whole and not is_pipe(self._source.path),
             container=self._format,
             video=self._video,
             codec=self._encoding.codec,
@@ -292,7 +297,7 @@ class Writer:
 
     def _muxer_options(self) -> dict[str, str]:
         options: dict[str, str] = dict(_MUXER_OPTIONS[self._format])
-        if self._pixel_aspect is not None:
+        if self._format in MATROSKA:
             options.update(matroska.MUXER_OPTIONS)
         return options
 
@@ -304,7 +309,7 @@ class Writer:
         self._add_streams()
         self._container.start_encoding()
         if self._pipe is not None:
-            self._pipe.release(self._pixel_aspect)
+            self._pipe.release(self._complete_header)
         self._copier.start(self._container)
         self._has_begun = True
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, Self
 
 import av
 
-from remaster.errors import OptionsError, OutputError, VerificationError
+from remaster.errors import OptionsError, OutputError, SourceError, VerificationError
 from remaster.frames import Frame, PixelLayout, VideoInfo
 from remaster.media.encoders import Encoding
 from remaster.media.formats import is_planar, layout_of, planar_format
@@ -213,8 +213,8 @@ class Y4mWriter:
                     if packet.size:
                         digest.update(memoryview(packet))
                         frames += 1
-        except av.FFmpegError as error:
-            found, reason = None, f" ({error.strerror})"
+        except (av.FFmpegError, SourceError) as error:
+            found, reason = None, f" ({error})"
         video = self._video
         wanted = (video.width, video.height, planar_format(video.layout), self._grid.rate)
         if (found, frames, digest.digest()) == (wanted, self._frames, self._digest.digest()):
