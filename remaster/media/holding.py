@@ -22,6 +22,7 @@ __all__ = [
     "held_tags",
     "held_track_tags",
     "normal_dispositions",
+    "spelled",
     "track_tags",
 ]
 
@@ -58,7 +59,7 @@ _MP4_TAGS = _words(
 _MOV_TAGS = _words(
     "title artist album date comment genre copyright make model location creation_time timecode"
 )
-_MP4_TRACK_TAGS = frozenset(["title", "handler_name", "language", "creation_time"])
+_MP4_TRACK_TAGS = frozenset(["title", "handler_name", "language"])
 _MOV_LANGUAGES = _words(
     "alb amh ara arm asm aym aze baq bel ben bul bur cat ces chi dan dut dzo eng epo est fin "
     "fra geo ger gre grn guj heb hin hun ice ind iri ita jav jpn kan kas kaz khm kin kir kor "
@@ -138,6 +139,9 @@ _APPLE_WORDS = {
 }
 """ISO 639-2, both of its forms, to the words of Apple's list."""
 
+_MATROSKA_NAMES = {"lead_performer": "performer", "part_number": "track"}
+"""Names that FFmpeg reads as others."""
+
 _MUXER_TAGS = (
     "major_brand",
     "minor_version",
@@ -146,7 +150,10 @@ _MUXER_TAGS = (
     "duration",
     "software",
 )
-_DERIVED_TAGS = ("duration", "bps", "number_of_", "_statistics_", "vendor_id", "timecode")
+_DERIVED_TAGS = (
+    *("duration", "bps", "number_of_", "_statistics_", "vendor_id", "encoding_tool"),
+    *("timecode", "creation_time"),
+)
 """Of a stream: found out from its packets, or from a tag of the file."""
 
 _FILM_TAGS_OF_ITS_CODING = ("encoder", "stereo_mode", "alpha_mode", "rotate")
@@ -247,7 +254,7 @@ def held_tags(
     """A file's tags that a container keeps to the letter."""
     holds = HOLDINGS[container].tags
     return {
-        key: value
+        spelled(container, key): value
         for key, value in file_tags(tags).items()
         if (holds is None or key.lower() in holds)
         and _is_writable(container, key.lower(), value, frame_rate)
@@ -283,7 +290,7 @@ def held_track_tags(
     """A stream's tags as a container keeps them; a language in its words."""
     holds = HOLDINGS[container].track_tags
     tags = {
-        key: value
+        spelled(container, key): value
         for key, value in track_tags(metadata, is_film=is_film).items()
         if key.lower() != "language" and (holds is None or key.lower() in holds)
     }
@@ -321,8 +328,17 @@ def normal_dispositions(container: str, disposition: int) -> Disposition:
     return flags
 
 
+def spelled(container: str, key: str) -> str:
+    """A tag's name as it is read again."""
+    if container in ("matroska", "webm"):
+        return _MATROSKA_NAMES.get(key.lower(), key.replace(" ", "_"))
+    return key
+
+
 def _is_writable(container: str, key: str, value: str, frame_rate: Fraction | None) -> bool:
     """Whether a tag's value is one that its place can take."""
+    if key in ("stereo_mode", "encoding_tool"):
+        return False  # of a stream, not of a file
     if key == "creation_time":
         return _INSTANT.fullmatch(value) is not None
     if container not in ("mp4", "mov"):

@@ -14,6 +14,7 @@ from remaster.media.holding import (
     held_language,
     held_tags,
     held_track_tags,
+    spelled,
     track_tags,
 )
 from remaster.media.probe import Source, StreamInfo
@@ -30,10 +31,11 @@ def file_losses(source: Source, container: str) -> Iterator[str]:
     """Sentences about tags, chapters and covers, and about what lies inside the pictures."""
     holds = HOLDINGS[container]
     kept = held_tags(container, source.metadata, source.video.frame_rate)
-    lost = sorted(set(file_tags(source.metadata)) - set(kept), key=str.lower)
+    tags = file_tags(source.metadata)
+    lost = sorted((key for key in tags if spelled(container, key) not in kept), key=str.lower)
     if lost:
-        tags = ", ".join(lost)
-        yield f"Of the file's tags are left out, since {container} files cannot say them: {tags}."
+        names = ", ".join(lost)
+        yield f"Of the file's tags are left out, since {container} files cannot say them: {names}."
     if not holds.chapter_ends and _moved_chapters(source):
         yield (
             f"The chapters have gaps or overlap: in {container} files each ends where the next "
@@ -62,7 +64,11 @@ def track_losses(stream: StreamInfo, container: str, *, is_film: bool = False) -
     if not stream.is_cover:
         kept = held_track_tags(container, stream.metadata, is_film=is_film)
         tags = track_tags(stream.metadata, is_film=is_film)
-        lost = [key for key in tags if key not in kept and key.lower() not in _NOT_WORTH_A_WORD]
+        lost = [
+            key
+            for key in tags
+            if spelled(container, key) not in kept and key.lower() not in _NOT_WORTH_A_WORD
+        ]
         if lost:
             yield f"The {name} loses of its tags {', '.join(sorted(lost))}: {why}."
         flags = Disposition(stream.disposition)

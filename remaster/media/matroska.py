@@ -212,7 +212,7 @@ def _children(file: BinaryIO, parent: _Element, identity: int | None = None) -> 
         found = _variable_number(file, keep_marker=True)
         size = _variable_number(file, keep_marker=False)
         start = file.tell()
-        end = min(start + size, parent.end)
+        end = min(start + size, parent.end) if size >= 0 else parent.end
         if identity in (None, found):
             yield _Element(found, start, end, position)
         position = end

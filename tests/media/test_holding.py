@@ -110,6 +110,14 @@ def test_values_that_have_no_place_are_known(tmp_path: Path, tags: dict[str, str
     assert all(found.get(key) != value for key, value in tags.items())
 
 
+def test_names_are_spelled_as_they_come_back(tmp_path: Path) -> None:
+    tags = {"with space": "a", "part_number": "3", "Lead_Performer": "P", "stereo_mode": "mono"}
+    held = held_tags("matroska", tags, Fraction(25))
+    found, _ = written(tmp_path, "matroska", tags)
+    assert {k.lower(): v for k, v in found.items() if k != "ENCODER"} == held
+    assert held == {"with_space": "a", "track": "3", "performer": "P"}
+
+
 def test_frames_are_dropped_from_counting_in_ntsc_alone() -> None:
     tags = {"timecode": "01:00:00;00"}
     assert held_tags("mp4", tags, Fraction(30000, 1001)) == tags

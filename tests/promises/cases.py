@@ -292,7 +292,7 @@ def _containers() -> list[Case]:
             {"codec": "libvpx-vp9", "audio": (Sound("libopus"),)},
         ),
         Case(
-            "VP8 and Vorbis go to Matroska",
+            "VP8 goes to Matroska",
             "in.webm",
             "out.mkv",
             {"codec": "libvpx", "audio": (Sound("libopus"),)},

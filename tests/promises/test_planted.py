@@ -351,7 +351,7 @@ FAULTS = [
     ),
     Fault(
         "the film's late start becomes zero",
-        on_film(lambda _, p: later(p, Fraction(-1, 2))),
+        on_film(lambda _, p: not p.pts or later(p, Fraction(-1, 2))),
         "frame times",
         clip={"video_offset_seconds": Fraction(1, 2), "color": NTSC_COLOR},
         target="out.mp4",
