@@ -15,7 +15,7 @@ from av.stream import AttachmentStream, Discard, Stream
 from remaster.media.opening import open_source
 from remaster.media.packets import RESTART_SECONDS, Span, Tally, clock_starts_again, digest
 from remaster.media.probe import Source, StreamInfo
-from remaster.media.streams import PlannedStream, kept_tags, new_stream
+from remaster.media.streams import PlannedStream, harmless_name, kept_tags, new_stream
 from remaster.media.tracks import Track
 
 __all__ = ["PacketCopier"]
@@ -91,12 +91,14 @@ class PacketCopier:
         data = _attached_file(source) if is_font else _first_payload(self._source, info.index)
         suffix = {"mjpeg": "jpg"}.get(info.codec, info.codec)
         mimetype = {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
+        stated = info.metadata.get("filename", "attachment" if is_font else f"cover.{suffix}")
+        name = harmless_name(stated)
         attachment = output.add_attachment(
-            info.metadata.get("filename", "attachment" if is_font else f"cover.{suffix}"),
+            name,
             info.metadata.get("mimetype", "application/octet-stream" if is_font else mimetype),
             data,
         )
-        attachment.metadata.update(kept_tags(info.metadata))
+        attachment.metadata.update({**kept_tags(info.metadata), "filename": name})
         self.attachments.append(digest(data))
 
     def _read(self) -> Iterator[tuple[Fraction, Packet[Stream]]]:

@@ -18,7 +18,7 @@ from remaster import color
 from remaster.errors import SourceError
 from remaster.frames import VideoInfo
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
-from remaster.media.opening import open_source
+from remaster.media.opening import MOST_SOURCE_PIXELS, open_source
 
 __all__ = ["Chapter", "Source", "StreamInfo", "open_source", "pixel_aspect_ratio", "probe"]
 
@@ -105,14 +105,16 @@ class Source:
         return self.format_name in _FREE_RUNNING_CLOCKS
 
 
-def probe(path: str | Path) -> Source:
+def probe(path: str | Path, *, most_pixels: int | None = MOST_SOURCE_PIXELS) -> Source:
     """Read what a file holds and decode its first picture.
 
-    Raises SourceError when the file cannot be read, or holds no video that can be decoded.
+    Raises SourceError when the file cannot be read, holds no video that can be decoded, or
+    states pictures of more than `most_pixels`.
     """
     path = Path(path)
-    with open_source(path) as container:
+    with open_source(path, most_pixels=most_pixels) as container:
         stream = _film(container, path)
+        _check_stated_size(stream, path, most_pixels)
         streams = tuple(_describe_stream(each) for each in container.streams)
         start = Fraction(container.start_time or 0, av.time_base)
         origin = start if container.format.name in _FREE_RUNNING_CLOCKS else Fraction(0)
@@ -157,6 +159,16 @@ def _film(container: InputContainer, path: Path) -> VideoStream:
     if films[0].codec_context is None:
         raise SourceError(f"{path}: no decoder for its video stream is known.")
     return films[0]
+
+
+def _check_stated_size(stream: VideoStream, path: Path, most_pixels: int | None) -> None:
+    """Before anything is decoded."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if most_pixels is not None and width * height > most_pixels:
+        raise SourceError(
+            f"{path} states pictures of {width}x{height}, and up to {most_pixels / 1e6:.0f} "
+            f"million pixels (8192x4608) are read: shrink it first, or give another file."
+        )
 
 
 def _describe_stream(stream: Stream) -> StreamInfo:
@@ -208,8 +220,12 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
                 failure = error
     except av.FFmpegError as error:
         failure = error
-    reason = failure.strerror if failure is not None else "it has no pictures"
-    raise SourceError(f"The video of {path} cannot be decoded ({reason}): the file is damaged.")
+    if failure is None:
+        raise SourceError(f"The video of {path} has no pictures: the file is cut off or empty.")
+    raise SourceError(
+        f"The video of {path} cannot be decoded ({failure.strerror}): the file is damaged, or its "
+        f"pictures are larger than 8192x4608. Play it to see which, and copy or shrink it anew."
+    )
 
 
 def _describe_video(

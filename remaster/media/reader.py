@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from remaster.errors import SourceError
 from remaster.frames import Frame, PixelLayout
 from remaster.media.formats import is_planar, planar_format, plane_order
-from remaster.media.opening import open_source
+from remaster.media.opening import MOST_SOURCE_PIXELS, open_source
 from remaster.media.packets import RESTART_SECONDS, clock_starts_again
 from remaster.media.probe import Source
 
@@ -125,7 +125,8 @@ def _timed_pictures(
 ) -> Iterator[tuple[int, VideoFrame]]:
     """(pts on the file's own clock, picture), from a keyframe at or before `start`."""
     position = None if start is None or start <= 0 else _seek_position(source, start)
-    with open_source(source.path) as container:
+    bound = max(MOST_SOURCE_PIXELS, source.video.width * source.video.height)
+    with open_source(source.path, most_pixels=bound) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
         stream.codec_context.thread_type = ThreadType.AUTO

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,7 @@ __all__ = [
     "PlannedStream",
     "StreamPlan",
     "convert_subtitle",
+    "harmless_name",
     "kept_tags",
     "new_stream",
     "plan_streams",
@@ -111,6 +113,22 @@ def new_stream(planned: PlannedStream, source: Stream, output: OutputContainer) 
 def kept_tags(metadata: Mapping[str, str]) -> dict[str, str]:
     """A stream's tags without those that a muxer derives from the packets."""
     return {key: value for key, value in metadata.items() if not key.startswith(_DERIVED_TAGS)}
+
+
+def harmless_name(name: str) -> str:
+    """An attachment's name that leads out of no folder when a player or a tool writes it.
+
+    Programs that unpack attachments use this name as a path.
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    plain = "".join("_" if _steers(letter) else letter for letter in last)
+    return plain if plain.strip(". ") else "attachment"
+
+
+def _steers(letter: str) -> bool:
+    """Whether a character is none to be seen: a control, a line's end, half of a pair."""
+    category = unicodedata.category(letter)
+    return category.startswith("C") or category in ("Zl", "Zp")
 
 
 def convert_subtitle(payload: bytes, codec: str, target: str) -> bytes:

@@ -71,7 +71,7 @@ def verify(path: Path, expected: Expectation) -> None:
     Raises VerificationError naming the first difference, to be completed with the file's fate.
     """
     try:
-        found = probe(path)
+        found = probe(path, most_pixels=None)
         contents = _read_back(found)
     except (SourceError, av.FFmpegError) as error:
         raise VerificationError(f"The written file cannot be read back ({error})") from error
