@@ -167,15 +167,23 @@ def _stop_as_ctrl_c_does() -> None:
 
 def _outputs(inputs: tuple[Path, ...], output: Path) -> list[Path]:
     """Where each input goes: the output itself, or under its own name in a folder."""
-    if len(inputs) == 1 and not output.is_dir():
+    is_folder = _is_folder(output)
+    if len(inputs) == 1 and not is_folder:
         return [output]
-    if not output.is_dir():
+    if not is_folder:
         raise OptionsError(f"{output} must be an existing folder, since there are several inputs")
     kept = (".mp4", ".mov", ".webm")
     names = [p.with_suffix(p.suffix if p.suffix in kept else ".mkv").name for p in inputs]
     if len(set(names)) < len(names):
         raise OptionsError("two inputs would have the same output name; run them one by one")
     return [output / name for name in names]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no file can have: the run says so
+        return False
 
 
 def _run_one(source: Path, output: Path, options: RunOptions, show: Show) -> int:

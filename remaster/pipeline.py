@@ -17,11 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-from remaster.engines.host import keep_freed_memory
+from remaster.engines.host import available_memory, keep_freed_memory, usable_cores
 from remaster.errors import SourceError
 from remaster.frames import Frame, FrameBatch
 from remaster.media.reader import DamageReport, read_frames
 from remaster.media.writer import Writer
+from remaster.memory import Need, check_memory, estimate
 from remaster.models.interpolation import Interpolation
 from remaster.options import RunOptions
 from remaster.plan import Plan, make_plan
@@ -133,7 +134,7 @@ def run(
         RemasterError: with one sentence for the user. Nothing is left at `output`.
     """
     began = time.perf_counter()
-    plan = make_plan(Path(source), Path(output), options or RunOptions())
+    plan = _within_memory(make_plan(Path(source), Path(output), options or RunOptions()), options)
     if planned is not None:
         planned(plan)
     return _execute(plan, Path(output), options or RunOptions(), progress, began)
@@ -168,9 +169,42 @@ def enlarged(
 
 def workers() -> int:
     """Threads that compute on a CPU: one for each core this process may use, up to a bound."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return min(cores, MOST_WORKERS)
+    return min(usable_cores(), MOST_WORKERS)
+
+
+def memory_need(plan: Plan, options: RunOptions) -> Need:
+    """What a run of this plan will need, estimated before anything but one picture is decoded."""
+    batch = _batch_size(plan, options)
+    ahead = batch * (FRAMES_AHEAD + 2 + (workers() if plan.device.type == "cpu" else 2))
+    finished = batch * ((workers() if plan.device.type == "cpu" else FRAMES_AHEAD) + 3)
+    return estimate(
+        plan.source.video,
+        plan.target,
+        plan.encoding,
+        plan.model,
+        plan.device,
+        plan.dtype,
+        workers=workers() * batch,
+        cores=usable_cores(),
+        source_frames=ahead,
+        target_frames=finished,
+    )
+
+
+def _within_memory(plan: Plan, options: RunOptions | None) -> Plan:
+    """The plan with a note where memory will be short. Raises MemoryShortage where it lacks."""
+    video, target = plan.source.video, plan.target
+    note = check_memory(
+        memory_need(plan, options or RunOptions()),
+        available_memory(),
+        f"{video.width}x{video.height} to {target.width}x{target.height} with "
+        f"{plan.encoding.codec}",
+    )
+    return plan if note is None else replace(plan, notes=(*plan.notes, note))
+
+
+def _batch_size(plan: Plan, options: RunOptions) -> int:
+    return options.batch or (1 if plan.device.type == "cpu" else 8)
 
 
 def _execute(
@@ -185,7 +219,7 @@ def _execute(
     decode, network, encode = Stopwatch(), Stopwatch(), Stopwatch()
     damage = DamageReport()
     shift = 0 if plan.start is None else int(plan.start / plan.source.video.time_base)
-    size = options.batch or (1 if plan.device.type == "cpu" else 8)
+    size = _batch_size(plan, options)
     total = _expected_frames(plan)
     frames = read_frames(plan.source, start=plan.start, end=plan.end, damage=damage)
     with contextlib.ExitStack() as stack:

@@ -15,6 +15,7 @@ from remaster.errors import OptionsError
 from remaster.frames import PixelLayout, VideoInfo
 from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.formats import layout_of, losses
+from remaster.media.placing import free_bytes, real_place
 from remaster.media.probe import Source, probe
 from remaster.media.streams import plan_streams
 from remaster.media.writer import check_output
@@ -80,6 +81,7 @@ def make_plan(source_path: Path, output: Path, options: RunOptions) -> Plan:
     dtype = DTYPES.get(options.precision) or default_dtype(device, model)
     start, end = (_on_ticks(t, video.time_base) for t in (options.start, options.stop))
     notes = (*_notes(source, target, name, model), *plan_streams(source, container).warnings)
+    notes = (*notes, *_room(source_path, output, start, end, source.duration_seconds))
     return Plan(source, target, encoding, name, model, device, dtype, start, end, notes)
 
 
@@ -170,6 +172,28 @@ def _device(name: str) -> torch.device:
 def _on_ticks(seconds: Fraction | None, time_base: Fraction) -> Fraction | None:
     """The first tick at or after a time: pictures and sound are moved by the same amount."""
     return None if seconds is None else math.ceil(seconds / time_base) * time_base
+
+
+def _room(
+    source: Path,
+    output: Path,
+    start: Fraction | None,
+    end: Fraction | None,
+    seconds: float | None,
+) -> tuple[str, ...]:
+    """A note where the disk has less room than the source takes: an output is seldom smaller."""
+    folder = real_place(output).absolute().parent
+    free, share = free_bytes(folder), 1.0
+    if seconds:
+        part = min(float(end or seconds), seconds) - float(start or 0)
+        share = min(max(part / seconds, 0), 1)
+    taken = source.stat().st_size * share
+    if free is None or free >= taken:
+        return ()
+    return (
+        f"the disk of {folder} has {free / 1e6:.0f} MB free, less than the source takes "
+        f"({taken / 1e6:.0f} MB): it may fill up before the end",
+    )
 
 
 def _notes(source: Source, target: VideoInfo, name: str, model: Network) -> tuple[str, ...]:

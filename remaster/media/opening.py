@@ -115,6 +115,10 @@ def _not_media(path: Path, error: av.FFmpegError | OSError) -> SourceError:
                 f"{path} has no index (moov): its recording or copy was interrupted before the "
                 f"end. Copy it again, or have a repair tool rebuild the index."
             )
+    if isinstance(error, av.EOFError):
+        return SourceError(
+            f"{path} ends before its first picture: it was cut off, so copy it again."
+        )
     return SourceError(
         f"{path} is not a media file that can be read ({error.strerror or error}): give a "
         f"video in MP4, MKV, MOV, AVI, WebM, TS or VOB."
