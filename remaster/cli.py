@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,6 +153,7 @@ def run(inputs: tuple[Path, ...], output: Path, progress: str, **flags: Any) -> 
     except OptionsError as error:
         raise click.UsageError(str(error)) from error
     _stop_as_ctrl_c_does()
+    _tell_crashes()
     show = SHOWS[progress]()
     codes = [_run_one(*pair, options, show) for pair in zip(inputs, outputs)]
     if any(codes):
@@ -177,6 +180,17 @@ def _outputs(inputs: tuple[Path, ...], output: Path) -> list[Path]:
     if len(set(names)) < len(names):
         raise OptionsError("two inputs would have the same output name; run them one by one")
     return [output / name for name in names]
+
+
+def _tell_crashes() -> None:
+    """A crash inside a library, which nothing here can catch, at least says where it was.
+
+    What such a run leaves is its hidden .part file, which the next run to the same output takes
+    over.
+    """
+    with suppress(OSError, ValueError, AttributeError, RuntimeError):  # no terminal to say it to
+        if not faulthandler.is_enabled():
+            faulthandler.enable(all_threads=False)
 
 
 def _is_folder(path: Path) -> bool:

@@ -63,7 +63,7 @@ class Outcome:
 
 
 def make_seeds(folder: Path) -> list[Path]:
-    """Ten short clips, of as many containers and codecs."""
+    """Short clips of every container and codec that can be made here."""
     texts = (Subtitles([(0.0, 0.2, "One"), (0.2, 0.3, "Two")]),)
     chapters = [(0.0, 0.2, "Opening"), (0.2, 0.4, "Story")]
     clips: dict[str, dict[str, object]] = {
@@ -83,6 +83,19 @@ def make_seeds(folder: Path) -> list[Path]:
         },
         "ffv1.mkv": {"codec": "ffv1", "audio": (Sound("flac"),), "size": (63, 47)},
         "h264.ts": {"audio": (Sound("aac"),)},
+        "h264.flv": {},
+        "av1.mkv": {"codec": "libsvtav1", "options": {"preset": "12"}, "audio": ()},
+        "mjpeg.avi": {
+            "codec": "mjpeg", "pix_fmt": "yuvj420p", "audio": (Sound("pcm_s16le"),)
+        },
+        "wmv2.asf": {"codec": "wmv2", "audio": (Sound("mp2"),)},
+        "mpeg2.mxf": {"codec": "mpeg2video", "audio": (Sound("pcm_s16le"),)},
+        "ffv1.nut": {"codec": "ffv1", "pix_fmt": "yuv444p", "audio": (Sound("pcm_s16le"),)},
+        "still.gif": {"codec": "gif", "pix_fmt": "gray", "audio": ()},
+        "still.apng": {"codec": "apng", "pix_fmt": "rgb24", "audio": ()},
+        "raw.hevc": {"codec": "libx265", "audio": ()},
+        "raw.m4v": {"codec": "mpeg4", "audio": ()},
+        "raw.ivf": {"codec": "libvpx-vp9", "audio": ()},
     }  # fmt: skip
     return [make_clip(folder / name, frames=8, **more) for name, more in clips.items()]  # type: ignore[arg-type]
 

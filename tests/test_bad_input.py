@@ -370,6 +370,22 @@ def test_a_stated_size_that_lies_is_corrected_by_the_pictures(tmp_path: Path) ->
     assert (video.width, video.height) == (64, 48)
 
 
+def test_a_crash_inside_a_library_is_not_silent(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=3)
+    code = (
+        "import os, signal, sys\nimport remaster.media.writer as writer\n"
+        "from remaster.cli import main\n"
+        "writer.Writer.write = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "main(sys.argv[1:])\n"
+    )
+    words = ["run", str(source), "-o", str(tmp_path / "out.mp4"), "--progress", "none"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == -11
+    assert "Segmentation fault" in done.stderr
+    run(source, tmp_path / "out.mp4", FAST)
+    assert sorted(os.listdir(tmp_path)) == ["in.mp4", "out.mp4"]
+
+
 # Names inside a file
 
 
