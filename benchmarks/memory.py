@@ -65,7 +65,8 @@ def measure_here(
     need = memory_need(result.plan, options)
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    print(json.dumps({"frames": result.frames, "peak": peak, "total": need.total, **vars(need)}))
+    document = {"made": result.frames, "peak": peak, "total": need.total}
+    print(json.dumps(document))
 
 
 def measure(source: Path, output: Path, how: tuple[str, int, str, str]) -> dict[str, int]:
@@ -105,7 +106,7 @@ def main() -> None:
                 long = film(arguments.source, size, 10 * arguments.seconds, folder)
                 more = measure(long, folder / "out.mkv", settings)
                 print(
-                    f"    {more['frames']} frames instead of {seen['frames']}: "
+                    f"    {more['made']} frames instead of {seen['made']}: "
                     f"{more['peak'] / seen['peak']:.3f} of the memory",
                     flush=True,
                 )

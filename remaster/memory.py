@@ -61,7 +61,7 @@ X265_THREAD_BYTES = 14
 X265_FRAME_THREADS = ((32, 6), (16, 5), (8, 3), (4, 2), (0, 1))
 """x265 takes so many from so many cores on."""
 
-SVT_BYTES = ((9, 900), (3, 650), (0, 400))
+SVT_BYTES = ((9, 1100), (3, 800), (0, 500))
 """From so many cores on."""
 
 OTHER_ENCODERS_BYTES = {"libvpx-vp9": 150, "prores_ks": 12, "ffv1": 40}

@@ -10,7 +10,8 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,13 +26,13 @@ from safetensors.torch import save_file
 
 from remaster.checkpoint import Card, load_model, save_model
 from remaster.errors import CheckpointError, MemoryShortage, RemasterError, SourceError
-from remaster.media.opening import MOST_SOURCE_PIXELS, open_source
+from remaster.media.opening import MOST_SOURCE_PIXELS, demuxed, open_source
 from remaster.media.probe import probe
 from remaster.media.streams import harmless_name
 from remaster.memory import Need, check_memory
 from remaster.options import RunOptions
 from remaster.pipeline import run
-from tests.clips import cover_picture, make_clip
+from tests.clips import Sound, cover_picture, make_clip
 from tests.networks import celnet
 
 FAST = RunOptions(encoder_preset="ultrafast", model="identity", scale=1)
@@ -384,6 +385,56 @@ def test_a_crash_inside_a_library_is_not_silent(tmp_path: Path) -> None:
     assert "Segmentation fault" in done.stderr
     run(source, tmp_path / "out.mp4", FAST)
     assert sorted(os.listdir(tmp_path)) == ["in.mp4", "out.mp4"]
+
+
+# What fuzzing found
+
+
+@pytest.mark.parametrize("name", ["in.nut", "in.avi", "in.mov"])
+@pytest.mark.parametrize("target", ["out.mov", "out.mkv"])
+def test_sound_that_is_cut_inside_a_sample(tmp_path: Path, name: str, target: str) -> None:
+    """MOV counts PCM in samples, so a part of one is not written."""
+    muxing = {"movflags": "faststart"} if name == "in.mov" else {}
+    source = make_clip(tmp_path / name, audio=(Sound("pcm_s16le"),), frames=8, muxer_options=muxing)
+    data = source.read_bytes()
+    finished = 0
+    for cut in range(len(data) - 1500, len(data) - 700, 197):
+        source.write_bytes(data[:cut])
+        run(source, tmp_path / target, replace(FAST, overwrite=True))
+        finished += 1
+    assert finished == 5
+
+
+def test_a_stream_that_the_header_did_not_announce(tmp_path: Path) -> None:
+    source = make_clip(
+        tmp_path / "in.flv", frames=50, audio=(Sound("aac", offset_seconds=Fraction(1)),)
+    )
+    data = bytearray(source.read_bytes())
+    assert data[4] == 5
+    data[4] = 1  # pictures alone, it says
+    source.write_bytes(data)
+    assert run(source, tmp_path / "out.mkv", FAST).frames == 50
+
+
+def test_packets_of_unannounced_streams_are_passed_by_and_counted() -> None:
+    class Container:
+        def __init__(self) -> None:
+            self.packets = iter([1, 2, None, 3, None, 4])
+
+        def demux(self, streams: object) -> Iterator[int]:
+            for packet in self.packets:
+                if packet is None:
+                    raise IndexError("list index out of range")
+                yield packet
+
+    unannounced: list[int] = []
+    assert list(demuxed(Container(), (), unannounced)) == [1, 2, 3, 4]  # type: ignore[arg-type]
+    assert len(unannounced) == 2
+
+
+def test_a_lone_packet_that_begins_before_the_part(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=4, audio=(Sound("flac"),))
+    run(source, tmp_path / "out.mkv", replace(FAST, start=Fraction(1, 10)))
 
 
 # Names inside a file

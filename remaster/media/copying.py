@@ -12,7 +12,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Stream
 
-from remaster.media.opening import open_source
+from remaster.media.opening import demuxed, open_source
 from remaster.media.packets import RESTART_SECONDS, Span, Tally, clock_starts_again, digest
 from remaster.media.probe import Source, StreamInfo
 from remaster.media.streams import PlannedStream, harmless_name, kept_tags, new_stream
@@ -38,6 +38,7 @@ class PacketCopier:
         self._span = span
         self._tracks: dict[int, Track] = {}
         self._resources = ExitStack()
+        self._unannounced: list[int] = []
         self._pending: tuple[Fraction, Packet[Stream]] | None = None
         self.attachments: list[str] = []
         """Digests of the fonts and pictures which the header carries."""
@@ -62,6 +63,10 @@ class PacketCopier:
             f"they come up to {float(track.moved_seconds):.2f} s late."
             for track in self._tracks.values()
             if track.moved_packets
+        ) + (
+            ("A stream that begins in the middle of the source is left out.",)
+            if self._unannounced
+            else ()
         )
 
     def add_stream(self, planned: PlannedStream, output: OutputContainer) -> None:
@@ -129,7 +134,8 @@ class PacketCopier:
     def _demuxed(self) -> Iterator[Packet[Stream]]:
         """Packets as the source holds them, up to where it can be read."""
         with suppress(av.FFmpegError):  # the reader reports a source that breaks off
-            for packet in self._input.demux([track.source for track in self._tracks.values()]):
+            sources = [track.source for track in self._tracks.values()]
+            for packet in demuxed(self._input, sources, self._unannounced):
                 if packet.size:
                     yield packet
 
@@ -153,7 +159,7 @@ def _attached_file(stream: Stream) -> bytes:
 def _first_payload(source: Source, index: int) -> bytes:
     """The first packet of a stream: the whole of a cover picture."""
     with open_source(source.path) as container:
-        for packet in container.demux(container.streams[index]):
+        for packet in demuxed(container, container.streams[index]):
             if packet.size:
                 return bytes(packet)
     return b""

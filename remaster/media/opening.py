@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from remaster.errors import SourceError
 
-__all__ = ["MOST_SOURCE_PIXELS", "open_source"]
+__all__ = ["MOST_SOURCE_PIXELS", "demuxed", "open_source"]
+
+StreamT = TypeVar("StreamT", bound=Stream)
 
 MOST_SOURCE_PIXELS = 8192 * 4608
 """Of one picture: 8K with room to spare. A few bytes can state more than any memory holds."""
@@ -66,6 +70,26 @@ def open_source(
             if stream.codec_context is not None:
                 stream.codec_context.options.update(bound)
         yield container
+
+
+def demuxed(
+    container: InputContainer,
+    streams: StreamT | Sequence[StreamT],
+    unannounced: list[int] | None = None,
+) -> Iterator[Packet[StreamT]]:
+    """Packets of streams, then an empty one of each.
+
+    FLV and MPEG streams may bring a stream that was not there when they were opened. It has no
+    place in an output whose header is written: its first packet is passed by, and counted by an
+    entry in `unannounced`.
+    """
+    while True:
+        try:
+            yield from container.demux(streams)  # type: ignore[misc]
+            return
+        except IndexError:
+            if unannounced is not None:
+                unannounced.append(1)
 
 
 def _check_file(path: Path) -> None:

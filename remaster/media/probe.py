@@ -18,7 +18,7 @@ from remaster import color
 from remaster.errors import SourceError
 from remaster.frames import VideoInfo
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
-from remaster.media.opening import MOST_SOURCE_PIXELS, open_source
+from remaster.media.opening import MOST_SOURCE_PIXELS, demuxed, open_source
 
 __all__ = ["Chapter", "Source", "StreamInfo", "open_source", "pixel_aspect_ratio", "probe"]
 
@@ -212,7 +212,7 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
     """The first picture that decodes; damaged packets before it are the reader's to report."""
     failure: av.FFmpegError | None = None
     try:
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             try:
                 for frame in packet.decode():
                     return frame

@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from remaster.errors import SourceError
 from remaster.frames import Frame, PixelLayout
 from remaster.media.formats import is_planar, planar_format, plane_order
-from remaster.media.opening import MOST_SOURCE_PIXELS, open_source
+from remaster.media.opening import MOST_SOURCE_PIXELS, demuxed, open_source
 from remaster.media.packets import RESTART_SECONDS, clock_starts_again
 from remaster.media.probe import Source
 
@@ -150,7 +150,7 @@ def _packets(
 ) -> Iterator[Packet[VideoStream] | None]:
     """Packets, then an empty one or None that makes the decoder give what it holds."""
     try:
-        yield from container.demux(stream)
+        yield from demuxed(container, stream)
     except av.FFmpegError:
         damage.failed_packets += 1
         yield None
@@ -184,7 +184,7 @@ def _seek_position(source: Source, start: Fraction) -> int | None:
 
 
 def _next_keyframe(container: InputContainer, stream: VideoStream) -> Packet[VideoStream] | None:
-    packets = container.demux(stream)
+    packets = demuxed(container, stream)
     return next((packet for packet in packets if packet.size and packet.is_keyframe), None)
 
 
@@ -199,7 +199,7 @@ def _first_byte_at(source: Source, target: int) -> int | None:
     """
     time_base, latest = source.video.time_base, None
     with open_source(source.path) as container, suppress(av.FFmpegError):
-        for packet in container.demux(container.streams[source.video_index]):
+        for packet in demuxed(container, container.streams[source.video_index]):
             time = packet.dts
             if time is None:
                 continue

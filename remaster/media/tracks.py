@@ -13,6 +13,12 @@ from remaster.media.streams import PlannedStream, convert_subtitle
 
 __all__ = ["Track"]
 
+_PCM_BYTES = {
+    f"pcm_{kind}{bits}{order}": bits // 8
+    for kind in "suf"
+    for bits in (16, 24, 32, 64)
+    for order in ("le", "be")
+}
 _ASSUMED_LENGTH = Fraction(1, 50)
 _NOTICED_SECONDS = Fraction(1, 20)
 """Later than this, a sound or a text is out of step with the pictures."""
@@ -31,6 +37,7 @@ class Track:
         self._target = planned.codec
         self._shortest = 1 if strict else 0  # ticks of a packet; MP4 loses a last one without
         self._grid = _sound_grid(source)
+        self._sample_bytes = _sample_bytes(source)
         self._last_time: Fraction | None = None
         self._last_length = _ASSUMED_LENGTH
         self._last_dts: int | None = None
@@ -81,7 +88,10 @@ class Track:
         data = self._kept(packet)
         if not data:
             return None
-        ready = Packet(data) if self.tally.is_converted else packet
+        ready = packet
+        if self.tally.is_converted or (self._sample_bytes > 1 and len(data) != packet.size):
+            ready = Packet(data)
+            ready.is_keyframe = packet.is_keyframe
         moved = self._stamp(ready, time, None if lag is None else time - lag, length)
         self.tally.add(data, time + moved, length)
         if moved > _NOTICED_SECONDS:
@@ -105,6 +115,8 @@ class Track:
     def _kept(self, packet: Packet[Stream]) -> bytes:
         """What the packet holds, converted where that is planned; nothing when it is empty."""
         data = payload(packet, self.info)
+        if self._sample_bytes > 1:
+            data = data[: len(data) // self._sample_bytes * self._sample_bytes]
         if data and self.tally.is_converted:
             return convert_subtitle(data, self.info.codec, self._target)
         return data
@@ -135,6 +147,14 @@ class Track:
 def _time_base(stream: Stream) -> Fraction:
     assert stream.time_base is not None
     return stream.time_base
+
+
+def _sample_bytes(stream: Stream) -> int:
+    """Of all channels of a PCM sample, 1 for what is none: a file cut off may end inside one."""
+    context = stream.codec_context
+    if not isinstance(stream, AudioStream) or context is None or context.name not in _PCM_BYTES:
+        return 1
+    return _PCM_BYTES[context.name] * stream.codec_context.layout.nb_channels
 
 
 def _sound_grid(stream: Stream) -> Fraction | None:
