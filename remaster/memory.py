@@ -67,8 +67,9 @@ SVT_BYTES = ((9, 1100), (3, 800), (0, 500))
 OTHER_ENCODERS_BYTES = {"libvpx-vp9": 150, "prores_ks": 12, "ffv1": 40}
 HARDWARE_ENCODER_BYTES = 60
 
-CLOSE = 0.8
-"""Of what is available; beyond this share a note says so."""
+CLOSE, PLAINLY_TOO_MUCH = 0.8, 1.2
+"""Of what is available: a note from the one on, a refusal from the other, which leaves room for
+the estimate's error and for swap."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def check_memory(need: Need, available: int | None, description: str) -> str | N
         "close other programs, or choose a smaller --scale, a faster --encoder-preset or another "
         "--codec"
     )
-    if need.total > available:
+    if need.total > PLAINLY_TOO_MUCH * available:
         raise MemoryShortage(f"{figures}: {advice}")
     return f"{figures}, which is close: if it fails, {advice}"
 
