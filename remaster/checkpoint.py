@@ -102,11 +102,11 @@ def load_model(path: Path) -> tuple[Network, Card]:
         CheckpointError: as `read_card`, or the tensors are not those of the network it names.
     """
     card = read_card(path)
-    with torch.device("meta"):  # shapes alone: a card may claim any size
-        claimed = {name: tensor.shape for name, tensor in build(card).state_dict().items()}
+    model = build(card)  # its configuration bounds what a card may claim
     tensors = load_file(path)
-    wrong = sorted(set(claimed) ^ set(tensors))
-    wrong += [n for n, shape in claimed.items() if n in tensors and tensors[n].shape != shape]
+    own = model.state_dict()
+    wrong = sorted(set(own) ^ set(tensors))
+    wrong += [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
     if wrong:
         raise CheckpointError(
             f"{path} does not fit the network it names ({card.arch}): {', '.join(wrong[:3])!r}"
@@ -115,7 +115,6 @@ def load_model(path: Path) -> tuple[Network, Card]:
         raise CheckpointError(f"{path} holds whole numbers, where a network has fractions")
     if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
         raise CheckpointError(f"{path} holds numbers that are not finite; it is damaged")
-    model = build(card)
     model.load_state_dict(tensors)
     return model.eval().requires_grad_(False), card
 
