@@ -1,8 +1,8 @@
 """How much memory a run will need, from the sizes of its parts; nothing is decoded to learn it.
 
 Terms come from peak resident memory over the number of pixels, on two cores: CelNet, the kernels,
-and encoders at some presets (x264 ultrafast, veryfast, medium, slow; x265 ultrafast, medium; SVT-AV1
-6 and 10; one each of the others). Presets between, beyond, and more cores are extrapolated
+and encoders at some presets (x264 ultrafast, veryfast, medium, slow; x265 ultrafast, medium;
+SVT-AV1 6 and 10; one each of the others). Presets between, beyond, and more cores are extrapolated
 (`benchmarks/memory.py` holds whole runs against the sum). The sum is a bound to plan with, not a
 promise: an encoder's depends on its settings, and a decoder's on what the stream asks for.
 """
