@@ -53,7 +53,11 @@ def read_card(path: Path) -> Card:
     Raises:
         CheckpointError: the file is missing, no safetensors file, or none of ours.
     """
-    if not path.is_file():
+    try:
+        is_file = path.is_file()  # and no pipe, which would be waited for
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be opened ({error.strerror})") from error
+    if not is_file:
         raise CheckpointError(f"there is no weights file at {path}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -68,7 +72,7 @@ def read_card(path: Path) -> Card:
         if document.pop("format") != FORMAT:
             raise CheckpointError(f"{path} was written by another version of remaster")
         return Card(**document)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} does not say which network it is for; only weights written by remaster can be "
             "used"
@@ -97,15 +101,17 @@ def load_model(path: Path) -> tuple[Network, Card]:
         CheckpointError: as `read_card`, or the tensors are not those of the network it names.
     """
     card = read_card(path)
-    model = build(card)
+    model = build(card)  # its configuration bounds what a card may claim
     tensors = load_file(path)
     own = model.state_dict()
     wrong = sorted(set(own) ^ set(tensors))
     wrong += [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
     if wrong:
         raise CheckpointError(
-            f"{path} does not fit the network it names ({card.arch}): {', '.join(wrong[:3])}"
+            f"{path} does not fit the network it names ({card.arch}): {', '.join(wrong[:3])!r}"
         )
+    if not all(tensor.is_floating_point() for tensor in tensors.values()):
+        raise CheckpointError(f"{path} holds whole numbers, where a network has fractions")
     if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
         raise CheckpointError(f"{path} holds numbers that are not finite; it is damaged")
     model.load_state_dict(tensors)

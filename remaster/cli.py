@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -218,6 +220,7 @@ def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **f
     except OptionsError as error:
         raise click.UsageError(str(error), click.get_current_context()) from error
     _stop_as_ctrl_c_does()
+    _tell_crashes()
     if dry_run:
         from remaster.commands.forecasts import forecast_files
 
@@ -249,6 +252,17 @@ def _stop_as_ctrl_c_does() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
+
+
+def _tell_crashes() -> None:
+    """A crash inside a library, which nothing here can catch, at least says where it was.
+
+    What such a run leaves is its hidden .part file, which the next run to the same output takes
+    over.
+    """
+    with suppress(OSError, ValueError, AttributeError, RuntimeError):  # no terminal to say it to
+        if not faulthandler.is_enabled():
+            faulthandler.enable(all_threads=False)
 
 
 @main.command()

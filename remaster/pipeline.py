@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-from remaster.engines.host import keep_freed_memory
+from remaster.engines.host import available_memory, keep_freed_memory, usable_cores
 from remaster.errors import SourceError
 from remaster.frames import Frame, FrameBatch
 from remaster.media.containers import Y4M, container_format
@@ -26,6 +26,7 @@ from remaster.media.piping import stop_standard_input
 from remaster.media.reader import DamageReport, FieldReport, read_frames
 from remaster.media.writer import Writer
 from remaster.media.y4m import Y4mWriter
+from remaster.memory import Need, check_memory, estimate
 from remaster.models.interpolation import Interpolation
 from remaster.options import RunOptions
 from remaster.plan import Plan, make_plan
@@ -142,6 +143,7 @@ def run(
     began = time.perf_counter()
     try:
         plan = make_plan(Path(source), Path(output), options or RunOptions())
+        plan = _within_memory(plan, options or RunOptions())
         if planned is not None:
             planned(plan)
         return _execute(plan, Path(output), options or RunOptions(), progress, began)
@@ -195,9 +197,38 @@ def enlarged(
 
 def workers() -> int:
     """Threads that compute on a CPU: one for each core this process may use, up to a bound."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return min(cores, MOST_WORKERS)
+    return min(usable_cores(), MOST_WORKERS)
+
+
+def memory_need(plan: Plan, options: RunOptions) -> Need:
+    """What a run of this plan will need, estimated before anything but one picture is decoded."""
+    batch = batch_size(plan, options)
+    ahead = batch * (FRAMES_AHEAD + 2 + (workers() if plan.device.type == "cpu" else 2))
+    finished = batch * ((workers() if plan.device.type == "cpu" else FRAMES_AHEAD) + 3)
+    return estimate(
+        plan.source.video,
+        plan.target,
+        plan.encoding,
+        plan.model,
+        plan.device,
+        plan.dtype,
+        workers=workers() * batch,
+        cores=usable_cores(),
+        source_frames=ahead,
+        target_frames=finished,
+    )
+
+
+def _within_memory(plan: Plan, options: RunOptions) -> Plan:
+    """The plan with a note where memory will be short. Raises MemoryShortage where it lacks."""
+    video, target = plan.source.video, plan.target
+    note = check_memory(
+        memory_need(plan, options),
+        available_memory(),
+        f"{video.width}x{video.height} to {target.width}x{target.height} with "
+        f"{plan.encoding.codec}",
+    )
+    return plan if note is None else replace(plan, notes=(*plan.notes, note))
 
 
 def _execute(

@@ -21,6 +21,8 @@ from remaster.media.external_film import external_encoding
 from remaster.media.formats import layout_of, losses
 from remaster.media.hdr import says_light
 from remaster.media.interlacing import Interlacing, find_interlacing
+from remaster.media.piping import is_pipe
+from remaster.media.placing import free_bytes, real_place
 from remaster.media.probe import Source, probe
 from remaster.media.streams import plan_streams
 from remaster.media.writer import check_output
@@ -106,6 +108,8 @@ def make_plan(
         *_encoding_notes(video.layout, encoding, asked=options.pix_fmt is not None),
         *plan_streams(source, container).warnings,
     )
+    if not is_pipe(source_path) and not is_pipe(output):
+        notes += _room(source_path, output, start, end, source.duration_seconds)
     if container == Y4M:
         check_even_times(source, start, end)
         notes += y4m_notes(source, target)
@@ -274,6 +278,28 @@ def _encoding_notes(layout: PixelLayout, encoding: Encoding, *, asked: bool) -> 
             f"many players cannot show H.264 in {encoding.pixel_format}: "
             "--codec libx265, or --pix-fmt yuv420p, plays on more of them"
         )
+
+
+def _room(
+    source: Path,
+    output: Path,
+    start: Fraction | None,
+    end: Fraction | None,
+    seconds: float | None,
+) -> tuple[str, ...]:
+    """A note where the disk has less room than the source takes: an output is seldom smaller."""
+    folder = real_place(output).absolute().parent
+    free, share = free_bytes(folder), 1.0
+    if seconds:
+        part = min(float(end or seconds), seconds) - float(start or 0)
+        share = min(max(part / seconds, 0), 1)
+    taken = source.stat().st_size * share
+    if free is None or free >= taken:
+        return ()
+    return (
+        f"the disk of {folder} has {free / 1e6:.0f} MB free, less than the source takes "
+        f"({taken / 1e6:.0f} MB): it may fill up before the end",
+    )
 
 
 def _notes(

@@ -14,11 +14,11 @@ from remaster.checkpoint import (
     load_model,
     load_state,
     read_card,
-    released,
     save_model,
     save_state,
 )
 from remaster.errors import CheckpointError
+from remaster.released import released
 from tests.networks import celnet
 
 CARD = Card("celnet", {"scale": 2, "num_features": 16, "num_blocks": 2, "unshuffle": 1}, 2)

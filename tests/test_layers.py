@@ -24,6 +24,7 @@ LEVELS = {
     "": 6,  # the package itself: what `import remaster` offers
     "pipeline": 5,
     "plan": 4,
+    "memory": 4,
     "train.loop": 5,
     "train.evaluate": 5,
     "train.data": 4,

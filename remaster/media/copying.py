@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
 from remaster.media.holding import track_tags
-from remaster.media.opening import open_source
+from remaster.media.opening import demuxed, open_source
 from remaster.media.packets import (
     RESTART_SECONDS,
     Attachment,
@@ -25,7 +25,7 @@ from remaster.media.packets import (
 )
 from remaster.media.piping import is_pipe
 from remaster.media.probe import Source, StreamInfo
-from remaster.media.streams import PlannedStream, new_stream
+from remaster.media.streams import PlannedStream, harmless_name, new_stream
 from remaster.media.tracks import Track
 
 __all__ = ["PacketCopier"]
@@ -48,6 +48,7 @@ class PacketCopier:
         self._span = span
         self._tracks: dict[int, Track] = {}
         self._resources = ExitStack()
+        self._unannounced: list[int] = []
         self._pending: tuple[Fraction, Packet[Stream] | None] | None = None
 
     def __enter__(self) -> Self:
@@ -84,6 +85,10 @@ class PacketCopier:
             f"they come up to {float(track.moved_seconds):.2f} s late."
             for track in self._tracks.values()
             if track.moved_packets
+        ) + (
+            ("A stream that begins in the middle of the source is left out.",)
+            if self._unannounced
+            else ()
         )
 
     def add_stream(self, planned: PlannedStream, output: OutputContainer) -> None:
@@ -122,7 +127,7 @@ class PacketCopier:
         mimetype = {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
         tags = {key.lower(): value for key, value in info.metadata.items()}
         described = Attachment(
-            tags.get("filename") or ("attachment" if is_font else f"cover.{suffix}"),
+            harmless_name(tags.get("filename") or ("attachment" if is_font else f"cover.{suffix}")),
             tags.get("mimetype") or ("application/octet-stream" if is_font else mimetype),
             tags.get("title", ""),
             digest(data),
@@ -186,7 +191,8 @@ class PacketCopier:
         """Packets as the source holds them, up to where it can be read."""
         with suppress(av.FFmpegError):  # the reader reports a source that breaks off
             place = self._source.timeline.placer()
-            for packet in self._input.demux([self._input.streams[i] for i in self._followed]):
+            sources = [self._input.streams[i] for i in self._followed]
+            for packet in demuxed(self._input, sources, self._unannounced):
                 if packet.size:
                     place(packet)
                     yield packet
@@ -212,7 +218,7 @@ def _attached_file(stream: Stream) -> bytes:
 def _first_payload(source: Source, index: int) -> bytes:
     """The first packet of a stream: the whole of a cover picture."""
     with open_source(source.path) as container:
-        for packet in container.demux(container.streams[index]):
+        for packet in demuxed(container, container.streams[index]):
             if packet.size:
                 return bytes(packet)
     return b""

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.video.stream import VideoStream
 
-from remaster.media.opening import open_source
+from remaster.media.opening import demuxed, open_source
 from remaster.media.probe import Source
 
 __all__ = ["Details", "describe", "disposition_names", "other_bytes_per_second"]
@@ -89,7 +89,7 @@ def other_bytes_per_second(
         if start > 0:
             container.seek(round((start + source.origin) * av.time_base))
         place = source.timeline.placer()
-        for packet in container.demux(streams):
+        for packet in demuxed(container, streams):
             place(packet)
             ticks = packet.pts if packet.pts is not None else packet.dts
             time = None if ticks is None else ticks * packet.time_base - source.origin
@@ -102,7 +102,7 @@ def other_bytes_per_second(
 def _is_variable(container: InputContainer, film: VideoStream) -> bool | None:
     times: list[Fraction] = []
     with suppress(av.FFmpegError):  # what is damaged is reported by a run
-        for packet in islice(container.demux(film), _PACKETS_LOOKED_AT):
+        for packet in islice(demuxed(container, film), _PACKETS_LOOKED_AT):
             if packet.pts is not None and packet.size:
                 times.append(packet.pts * packet.time_base)
     times.sort()

@@ -10,7 +10,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from remaster.media.opening import open_source
+from remaster.media.opening import demuxed, open_source
 from remaster.media.probe import Source
 
 __all__ = ["film_extent"]
@@ -66,7 +66,7 @@ def _shown(container: InputContainer, source: Source) -> Iterator[tuple[Fraction
     step = 1 / (source.video.frame_rate or Fraction(25))
     with suppress(av.FFmpegError):  # a source that breaks off ends there
         count = 0
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             if packet.size:
                 ticks = packet.pts if packet.pts is not None else packet.dts
                 stated = ticks is not None

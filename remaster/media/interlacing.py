@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from remaster.media.deinterlace import as_planar, deinterlaced
 from remaster.media.fields import SMALLEST_SIDE, Choice, Fields, Order, Step, step
-from remaster.media.opening import open_source
+from remaster.media.opening import demuxed, open_source
 from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
 
@@ -197,7 +197,7 @@ def _pictures(
 ) -> Iterator[VideoFrame | None]:
     """Whole pictures in order, None for others."""
     try:
-        for packet in islice(container.demux(stream), most_packets):
+        for packet in islice(demuxed(container, stream), most_packets):
             try:
                 pictures = stream.decode(packet)
             except av.FFmpegError:

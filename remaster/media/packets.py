@@ -88,9 +88,12 @@ def payload(packet: Packet[Stream], stream: StreamInfo) -> bytes:
     """The bytes of a packet that every container keeps; empty for a mere filler.
 
     AAC in a transport stream carries a header on each packet, which other containers keep once.
-    MP4 fills the gaps between subtitles with empty ones.
+    MP4 fills the gaps between subtitles with empty ones. A file cut off may end inside a sample
+    of PCM, which is no sound.
     """
     data = bytes(packet)
+    if stream.sample_bytes > 1:
+        return data[: len(data) // stream.sample_bytes * stream.sample_bytes]
     if stream.codec == "mov_text" and data[:2] == b"\0\0":
         return b""
     is_adts = stream.codec == "aac" and not stream.has_header and len(data) > 9

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from av.stream import DataStream, Disposition, Stream
@@ -22,13 +23,19 @@ from remaster.frames import VideoInfo
 from remaster.media import matroska
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
 from remaster.media.hdr import read_light, side_data, unkept_side_data
-from remaster.media.opening import late_in_pipe, open_source
+from remaster.media.opening import MOST_SOURCE_PIXELS, demuxed, late_in_pipe, open_source
 from remaster.media.piping import is_pipe, spoken
 from remaster.media.timeline import Timeline, read_timeline
 
 __all__ = ["Chapter", "Source", "StreamInfo", "open_source", "pixel_aspect_ratio", "probe"]
 
 _FREE_RUNNING_CLOCKS = ("mpegts", "mpeg")
+_PCM_BYTES = {
+    f"pcm_{kind}{bits}{order}": bits // 8
+    for kind in "suf"
+    for bits in (16, 24, 32, 64)
+    for order in ("le", "be")
+}
 _DURATION_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _CENTERED_CHROMA = ("mpeg1video", "mjpeg")
 
@@ -52,6 +59,9 @@ class StreamInfo:
     is_cover: bool
     has_header: bool
     """Whether the container holds the codec's header (extradata) apart from the packets."""
+
+    sample_bytes: int = 1
+    """Of all channels of a PCM sample; 1 for what is none."""
 
     @property
     def language(self) -> str | None:
@@ -131,14 +141,16 @@ class Source:
         return self.format_name in _FREE_RUNNING_CLOCKS
 
 
-def probe(path: str | Path) -> Source:
+def probe(path: str | Path, *, most_pixels: int | None = MOST_SOURCE_PIXELS) -> Source:
     """Read what a file holds and decode its first picture.
 
-    Raises SourceError when the file cannot be read, or holds no video that can be decoded.
+    Raises SourceError when the file cannot be read, holds no video that can be decoded, or
+    states pictures of more than `most_pixels`.
     """
     path = Path(path)
-    with open_source(path) as container:
+    with open_source(path, most_pixels=most_pixels) as container:
         stream = _film(container, path)
+        _check_stated_size(stream, path, most_pixels)
         streams = tuple(_describe_stream(each) for each in container.streams)
         start = Fraction(container.start_time or 0, av.time_base)
         origin = start if container.format.name in _FREE_RUNNING_CLOCKS else Fraction(0)
@@ -200,6 +212,16 @@ def _film(container: InputContainer, path: Path) -> VideoStream:
     return films[0]
 
 
+def _check_stated_size(stream: VideoStream, path: Path, most_pixels: int | None) -> None:
+    """Before anything is decoded."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if most_pixels is not None and width * height > most_pixels:
+        raise SourceError(
+            f"{path} states pictures of {width}x{height}, and up to {most_pixels / 1e6:.0f} "
+            f"million pixels (8192x4608) are read: shrink it first, or give another file."
+        )
+
+
 def _describe_stream(stream: Stream) -> StreamInfo:
     context = stream.codec_context
     name = stream.name if isinstance(stream, DataStream) else ""
@@ -212,6 +234,7 @@ def _describe_stream(stream: Stream) -> StreamInfo:
         disposition=int(stream.disposition),
         is_cover=stream.type == "video" and _is_cover(stream),
         has_header=context is not None and bool(context.extradata),
+        sample_bytes=_sample_bytes(stream),
     )
 
 
@@ -220,6 +243,13 @@ def _file_tags(container: InputContainer, film: VideoStream) -> dict[str, str]:
     tags = dict(container.metadata)
     timecode = film.metadata.get("timecode")
     return tags if timecode is None else {"timecode": timecode, **tags}
+
+
+def _sample_bytes(stream: Stream) -> int:
+    context = stream.codec_context
+    if not isinstance(stream, AudioStream) or context is None or context.name not in _PCM_BYTES:
+        return 1
+    return _PCM_BYTES[context.name] * stream.codec_context.layout.nb_channels
 
 
 def _stated_end(stream: VideoStream, origin: Fraction) -> Fraction | None:
@@ -261,7 +291,7 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
     """The first picture that decodes; damaged packets before it are the reader's to report."""
     failure: av.FFmpegError | None = None
     try:
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             try:
                 for frame in packet.decode():
                     return frame
@@ -269,9 +299,12 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
                 failure = error
     except av.FFmpegError as error:
         failure = error
-    reason = failure.strerror if failure is not None else "it has no pictures"
+    name = spoken(path)
+    if failure is None:
+        raise SourceError(f"The video of {name} has no pictures: the file is cut off or empty.")
     raise SourceError(
-        f"The video of {spoken(path)} cannot be decoded ({reason}): the file is damaged."
+        f"The video of {name} cannot be decoded ({failure.strerror}): the file is damaged, or its "
+        f"pictures are larger than 8192x4608. Play it to see which, and copy or shrink it anew."
     )
 
 

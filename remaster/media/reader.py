@@ -24,7 +24,7 @@ from remaster.frames import Frame, PixelLayout
 from remaster.media.deinterlace import Deinterlaced, FieldReport, deinterlaced
 from remaster.media.fields import Choice, Order
 from remaster.media.formats import is_planar, planar_format, plane_order
-from remaster.media.opening import open_source, size_of
+from remaster.media.opening import MOST_SOURCE_PIXELS, demuxed, open_source, size_of
 from remaster.media.packets import RESTART_SECONDS, clock_starts_again
 from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
@@ -161,7 +161,8 @@ def _timed_pictures(
             first_byte = _last_keyframe(source, start)
         else:
             position = _seek_position(source, start)
-    with open_source(source.path, is_last=True) as container:
+    bound = max(MOST_SOURCE_PIXELS, source.video.width * source.video.height)
+    with open_source(source.path, most_pixels=bound, is_last=True) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
         stream.codec_context.thread_type = ThreadType.AUTO
@@ -202,7 +203,7 @@ def _packets(
     place = source.timeline.placer()
     joints = [each.position for each in source.timeline.breaks.get(stream.index, ())]
     try:
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             position = place(packet)
             if position < first_byte and packet.size:
                 continue
@@ -244,7 +245,7 @@ def _last_keyframe(source: Source, start: Fraction) -> int:
     found = 0
     place = source.timeline.placer()
     with open_source(source.path) as container, suppress(av.FFmpegError):
-        for packet in container.demux(container.streams[source.video_index]):
+        for packet in demuxed(container, container.streams[source.video_index]):
             position = place(packet)
             time = packet.pts if packet.pts is not None else packet.dts
             if not packet.size or not packet.is_keyframe or time is None:
@@ -256,7 +257,7 @@ def _last_keyframe(source: Source, start: Fraction) -> int:
 
 
 def _next_keyframe(container: InputContainer, stream: VideoStream) -> Packet[VideoStream] | None:
-    packets = container.demux(stream)
+    packets = demuxed(container, stream)
     return next((packet for packet in packets if packet.size and packet.is_keyframe), None)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +25,7 @@ from remaster.media.texts import TEXT_CODECS
 __all__ = [
     "PlannedStream",
     "StreamPlan",
+    "harmless_name",
     "new_stream",
     "plan_streams",
 ]
@@ -140,6 +143,22 @@ def new_stream(planned: PlannedStream, source: Stream, output: OutputContainer) 
     if planned.stream.is_cover:
         stream.disposition = Disposition.attached_pic
     return stream
+
+
+def harmless_name(name: str) -> str:
+    """An attachment's name that leads out of no folder when a player or a tool writes it.
+
+    Programs that unpack attachments use this name as a path.
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    plain = "".join("_" if _steers(letter) else letter for letter in last)
+    return plain if plain.strip(". ") else "attachment"
+
+
+def _steers(letter: str) -> bool:
+    """Whether a character is none to be seen: a control, a line's end, half of a pair."""
+    category = unicodedata.category(letter)
+    return category.startswith("C") or category in ("Zl", "Zp")
 
 
 def _is_chapter_track(stream: StreamInfo) -> bool:

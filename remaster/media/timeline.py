@@ -18,6 +18,8 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 
+from remaster.media.opening import demuxed
+
 __all__ = ["Break", "Timeline", "read_timeline"]
 
 _BACKWARD_SECONDS = 1
@@ -172,7 +174,7 @@ def _times(container: InputContainer) -> Iterator[tuple[int, int, Fraction, Frac
     """(index, position, start, end in seconds) of every packet that has a time and a place."""
     latest: dict[int, int] = {}
     with suppress(av.FFmpegError):
-        for packet in container.demux():
+        for packet in demuxed(container, list(container.streams)):
             ticks = packet.dts if packet.dts is not None else packet.pts
             if packet.size and packet.pos is not None and packet.pos >= 0:
                 latest[packet.stream_index] = packet.pos

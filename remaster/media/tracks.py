@@ -101,8 +101,12 @@ class Track:
         if self.tally.converted_to:
             yield from self._converted(data, time, length)
         else:
+            ready = packet
+            if self.info.sample_bytes > 1 and len(data) != packet.size:
+                ready = Packet(data)
+                ready.is_keyframe = packet.is_keyframe
             dts = None if lag is None else time - lag
-            yield self._counted(packet, data, time, dts, length)
+            yield self._counted(ready, data, time, dts, length)
 
     def flush(self) -> Iterator[Packet[Stream]]:
         """What waited for a text that would have overlapped."""

@@ -44,7 +44,15 @@ from remaster.media.piping import (
     is_terminal,
     standard_output,
 )
-from remaster.media.placing import flush_to_disk, keep_beside, partial_file, put_in_place
+from remaster.media.placing import (
+    LEAST_FREE_BYTES,
+    flush_to_disk,
+    free_bytes,
+    keep_beside,
+    partial_file,
+    put_in_place,
+    real_place,
+)
 from remaster.media.probe import Chapter, Source
 from remaster.media.rehearsal import rehearse
 from remaster.media.streams import StreamPlan, plan_streams
@@ -98,19 +106,29 @@ def check_output(
                 "a file with -o."
             )
         return
-    folder = output.absolute().parent
+    place = real_place(output)
+    folder = place.absolute().parent
     while folder_to_come and not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
         raise OutputError(f"There is no directory {folder}: create it, or write elsewhere.")
-    if output.is_dir():
+    if place.is_dir():
         raise OutputError(f"{output} is a directory: give a file name.")
-    if output.exists() and is_same_file(source.path, output):
-        raise OutputError(f"{output} is the input itself: write to another file.")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists: give -y to replace it, or write to another file.")
-    if not os.access(folder, os.W_OK):
+    if place.exists():
+        if not place.is_file():
+            raise OutputError(f"{output} is a pipe or a device, not a file: give another name.")
+        if is_same_file(source.path, place):
+            raise OutputError(f"{output} is the input itself: write to another file.")
+        if not overwrite:
+            raise OutputError(f"{output} exists: give -y to replace it, or write to another file.")
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"The directory {folder} cannot be written to: write elsewhere.")
+    free = free_bytes(folder)
+    if free is not None and free < LEAST_FREE_BYTES:
+        raise OutputError(
+            f"The disk of {folder} is full ({free / 1000:.0f} kB free): free some space, or write "
+            f"elsewhere."
+        )
 
 
 class Writer:
@@ -148,7 +166,7 @@ class Writer:
         Raises OptionsError and OutputError.
         """
         check_output(output, source, overwrite=overwrite, named=named)
-        self._output = output
+        self._output = output if is_pipe(output) else real_place(output)
         self._source = source
         self._video = video
         self._encoding = encoding
@@ -391,6 +409,11 @@ class Writer:
                 raise OutputError(
                     f"The disk is full, {self._output} could not be finished: free some space "
                     f"or write elsewhere."
+                ) from error
+            if not self._output.absolute().parent.is_dir():
+                raise OutputError(
+                    f"The directory of {self._output} is gone, removed or on a drive that was "
+                    f"taken away, and the film with it: run again, to a place that stays."
                 ) from error
             raise OutputError(
                 f"{self._output} could not be written with {self._encoding.codec} as "

@@ -18,7 +18,7 @@ from remaster.frames import Frame, PixelLayout, VideoInfo
 from remaster.media.encoders import Encoding
 from remaster.media.formats import is_planar, layout_of, planar_format
 from remaster.media.holding import file_tags
-from remaster.media.opening import open_source
+from remaster.media.opening import demuxed, open_source
 from remaster.media.packets import Span
 from remaster.media.piping import PipeOutput, broken_pipe, is_pipe, standard_output
 from remaster.media.placing import flush_to_disk, keep_beside, partial_file, put_in_place
@@ -79,7 +79,7 @@ def check_even_times(source: Source, start: Fraction | None, end: Fraction | Non
     times: list[Fraction] = []
     with open_source(source.path) as container:
         place = source.timeline.placer()
-        for packet in container.demux(container.streams[source.video_index]):
+        for packet in demuxed(container, container.streams[source.video_index]):
             place(packet)
             if packet.size and packet.pts is not None:
                 times.append(packet.pts * packet.time_base - source.origin)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import resource
 from collections.abc import Iterator
@@ -675,10 +677,23 @@ def refuse_links(*_: object) -> None:
     raise PermissionError(1, "Operation not permitted")
 
 
+def test_the_second_run_to_one_output_is_refused_at_once(tmp_path: Path) -> None:
+    path, output = make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    with begun(path, output) as (first, frames):
+        with pytest.raises(OutputError, match="Another run is writing"), begun(path, output):
+            pass
+        with begun(path, tmp_path / "other.mp4"):
+            pass
+        finish(first, frames)
+    assert_same_film(path, output)
+    assert sorted(os.listdir(tmp_path)) == ["in.mp4", "out.mp4"]
+
+
 @pytest.mark.parametrize("has_links", [True, False])
-def test_of_two_runs_to_one_output_one_has_it(
+def test_without_locks_of_two_runs_to_one_output_one_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
 ) -> None:
+    monkeypatch.setattr(fcntl, "flock", refuse_locks)
     if not has_links:
         monkeypatch.setattr(os, "link", refuse_links)
     path, output = make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
@@ -690,20 +705,32 @@ def test_of_two_runs_to_one_output_one_has_it(
     assert sorted(os.listdir(tmp_path)) == ["in.mp4", "out.finished.mp4", "out.mp4"]
 
 
-def test_what_killed_runs_left_is_removed(tmp_path: Path) -> None:
+def refuse_locks(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_what_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:
     path, output = make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
-    names = [f".{name}.part" for name in ("out.mp4.00000001", "out.mp4.00000002", "b.mp4.00000001")]
-    for name in names:
-        (tmp_path / name).write_bytes(b"half")
-    for name in (names[0], names[2]):
-        os.utime(tmp_path / name, (0, 0))
+    with begun(path, output) as (writer, _):
+        left = writer._partial
+    left.write_bytes(b"half of a film" * 100_000)
     with begun(path, output) as (writer, frames):
-        os.utime(writer._partial, (0, 0))  # slow, but alive
-        assert writer._partial.name in os.listdir(tmp_path)
-        with begun(path, output):
-            pass
-        assert finish(writer, frames).frames == 24
-    assert sorted(os.listdir(tmp_path)) == sorted(["in.mp4", "out.mp4", *names[1:]])
+        assert writer._partial == left
+        finish(writer, frames)
+    assert_same_film(path, output)
+    assert sorted(os.listdir(tmp_path)) == ["in.mp4", "out.mp4"]
+
+
+def test_the_next_runs_file_is_not_removed(tmp_path: Path) -> None:
+    """Between a film's placing and its run's end another run may begin."""
+    path, output = make_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    with begun(path, output) as (first, frames):
+        finish(first, frames)
+        output.unlink()
+        with begun(path, output) as (second, _):
+            first.__exit__(None, None, None)
+            finish(second, frames)
+    assert_same_film(path, output)
 
 
 @pytest.mark.parametrize("name", ["あ" * 80 + ".mkv", "x" * 240 + ".mp4"])

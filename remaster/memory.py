@@ -1,0 +1,204 @@
+"""How much memory a run will need, from the sizes of its parts; nothing is decoded to learn it.
+
+Terms come from peak resident memory over the number of pixels, on two cores: CelNet, the kernels,
+and encoders at some presets (x264 ultrafast, veryfast, medium, slow; x265 ultrafast, medium;
+SVT-AV1 6 and 10; one each of the others). Presets between, beyond, and more cores are extrapolated
+(`benchmarks/memory.py` holds whole runs against the sum). The sum is a bound to plan with, not a
+promise: an encoder's depends on its settings, and a decoder's on what the stream asks for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from remaster.errors import MemoryShortage
+from remaster.frames import PixelLayout, VideoInfo
+from remaster.media.encoders import Encoding
+from remaster.media.formats import layout_of
+from remaster.models.celnet import CelNet
+from remaster.models.network import Network
+from remaster.upscale import MOST_PIXELS
+
+__all__ = ["Need", "check_memory", "estimate"]
+
+PROGRAM_BYTES = 290_000_000
+"""Python, torch and FFmpeg's libraries, loaded."""
+
+DECODER_FRAMES = 17
+"""Sixteen that others may refer to, and the one at work; and one more for each thread."""
+
+MOST_DECODER_THREADS = 16
+
+CELNET_PIXEL_BYTES = 120
+CELNET_LAYERS_ALIVE = 5
+"""Layers of features held at once, those of the threads' own buffers included."""
+
+RESAMPLED_PIXEL_BYTES = 32
+"""For each pixel of a kernel's output: planes in floating point, before and after."""
+
+RESAMPLED_SOURCE_BYTES = 40
+
+ENCODER_BASE_BYTES = 40_000_000
+X264_BYTES = {
+    "ultrafast": 14,
+    "superfast": 50,
+    "veryfast": 86,
+    "faster": 110,
+    "fast": 150,
+    "medium": 178,
+    "slow": 214,
+    "slower": 250,
+    "veryslow": 290,
+    "placebo": 320,
+}
+"""For each pixel of 8-bit 4:2:0, without those of the threads; longer look-aheads hold more."""
+
+X264_THREAD_BYTES = 11
+X265_BYTES = {"ultrafast": 110, "superfast": 120, "veryfast": 150, "faster": 160, "fast": 170}
+X265_BYTES_BEYOND = 220
+X265_THREAD_BYTES = 14
+X265_FRAME_THREADS = ((32, 6), (16, 5), (8, 3), (4, 2), (0, 1))
+"""x265 takes so many from so many cores on."""
+
+SVT_BYTES = ((9, 1100), (3, 800), (0, 500))
+"""From so many cores on."""
+
+OTHER_ENCODERS_BYTES = {"libvpx-vp9": 150, "prores_ks": 12, "ffv1": 40}
+HARDWARE_ENCODER_BYTES = 60
+
+CLOSE, PLAINLY_TOO_MUCH = 0.8, 1.2
+"""Of what is available: a note from the one on, a refusal from the other, which leaves room for
+the estimate's error and for swap."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes a run will need in the machine's own memory, by part."""
+
+    program: int
+    decoder: int
+    frames: int
+    """Decoded and finished ones, waiting between the stages."""
+
+    network: int
+    encoder: int
+
+    @property
+    def total(self) -> int:
+        return self.program + self.decoder + self.frames + self.network + self.encoder
+
+
+def estimate(
+    source: VideoInfo,
+    target: VideoInfo,
+    encoding: Encoding,
+    model: Network,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    workers: int,
+    cores: int,
+    source_frames: int,
+    target_frames: int,
+) -> Need:
+    """What a run will need.
+
+    Args:
+        source, target, encoding, model, device, dtype: as in a `Plan`.
+        workers: frames computed at once on a CPU.
+        cores: processor cores that decoder and encoder will find.
+        source_frames, target_frames: decoded and finished frames that may wait between stages.
+    """
+    on_cpu = device.type == "cpu"
+    decoder_frames = DECODER_FRAMES + min(cores, MOST_DECODER_THREADS)
+    frames = source_frames * _frame_bytes(source) + target_frames * _frame_bytes(target)
+    network = workers * _network_bytes(source, target, model, dtype) if on_cpu else 0
+    return Need(
+        PROGRAM_BYTES,
+        decoder_frames * _frame_bytes(source),
+        frames,
+        network,
+        _encoder_bytes(target, encoding, cores),
+    )
+
+
+def check_memory(need: Need, available: int | None, description: str) -> str | None:
+    """A note when `need` comes close to the memory `available` (bytes, None: not known).
+
+    Args:
+        description: of the run, as in `576x432 to 2304x1728 with libx264`.
+
+    Raises:
+        MemoryShortage: it plainly does not fit.
+    """
+    if available is None or need.total <= CLOSE * available:
+        return None
+    figures = (
+        f"{description} needs about {_gigabytes(need.total)} of memory and "
+        f"{_gigabytes(available)} are free"
+    )
+    advice = (
+        "close other programs, or choose a smaller --scale, a faster --encoder-preset or another "
+        "--codec"
+    )
+    if need.total > PLAINLY_TOO_MUCH * available:
+        raise MemoryShortage(f"{figures}: {advice}")
+    return f"{figures}, which is close: if it fails, {advice}"
+
+
+def _frame_bytes(video: VideoInfo) -> int:
+    return math.ceil(video.width * video.height * _sample_bytes(video.layout))
+
+
+def _sample_bytes(layout: PixelLayout) -> float:
+    """Bytes for each pixel: all planes of it."""
+    samples = {"420": 1.5, "422": 2.0, "gray": 1.0}.get(layout.subsampling, 3.0)
+    return samples * layout.dtype.itemsize
+
+
+def _network_bytes(source: VideoInfo, target: VideoInfo, model: Network, dtype: torch.dtype) -> int:
+    """Of one frame that is computed: what lives at once beside it."""
+    pixels = source.width * source.height
+    if not model.sees_whole_image:
+        halo = 2 * model.receptive_radius * source.width
+        pixels = min(pixels, MOST_PIXELS["cpu"] + halo)
+    if isinstance(model, CelNet):
+        features = CELNET_LAYERS_ALIVE * model.config.num_features / model.config.unshuffle**2
+        numbers = features + 1.5 * model.scale**2
+        per_pixel = CELNET_PIXEL_BYTES + numbers * dtype.itemsize
+    else:
+        per_pixel = RESAMPLED_SOURCE_BYTES + RESAMPLED_PIXEL_BYTES * model.scale**2
+    reached = (source.width * model.scale, source.height * model.scale)
+    between = 0
+    if abs(target.width - reached[0]) > 1 or abs(target.height - reached[1]) > 1:
+        between = RESAMPLED_PIXEL_BYTES * max(target.width * target.height, reached[0] * reached[1])
+    return math.ceil(pixels * per_pixel) + between
+
+
+def _encoder_bytes(target: VideoInfo, encoding: Encoding, cores: int) -> int:
+    """Look-ahead, references and the frames its threads work on."""
+    layout = layout_of(encoding.pixel_format)
+    preset, codec = encoding.options.get("preset", ""), encoding.codec
+    if codec == "libx264":
+        per_pixel = X264_BYTES.get(preset, max(X264_BYTES.values()))
+        per_pixel += X264_THREAD_BYTES * math.ceil(1.5 * cores)
+    elif codec == "libx265":
+        per_pixel = X265_BYTES.get(preset, X265_BYTES_BEYOND)
+        per_pixel += X265_THREAD_BYTES * _by_cores(X265_FRAME_THREADS, cores)
+    elif codec == "libsvtav1":
+        per_pixel = _by_cores(SVT_BYTES, cores)
+    else:
+        per_pixel = OTHER_ENCODERS_BYTES.get(codec, HARDWARE_ENCODER_BYTES)
+    share = _sample_bytes(layout) / 1.5
+    return ENCODER_BASE_BYTES + math.ceil(target.width * target.height * per_pixel * share)
+
+
+def _by_cores(table: tuple[tuple[int, int], ...], cores: int) -> int:
+    return next(value for least, value in table if cores >= least)
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"
