@@ -72,9 +72,12 @@ class StreamInfo:
         return self.metadata.get("title") or self.metadata.get("name")
 
     def __str__(self) -> str:
-        words = [f"{self.kind} stream {self.index}", f"({self.codec or 'unknown codec'}"]
-        named = ", ".join(word for word in (self.language, self.title) if word)
-        return " ".join(words) + (f", {named})" if named else ")")
+        name = self.metadata.get("filename", "")
+        if self.kind == "attachment":
+            return f"attachment {name or self.index}"
+        kind = "cover picture" if self.is_cover else f"{self.kind} stream"
+        details = (self.codec or "unknown codec", self.language, self.title, name)
+        return f"{kind} {self.index} ({', '.join(word for word in details if word)})"
 
 
 @dataclass(frozen=True)
