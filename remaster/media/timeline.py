@@ -131,10 +131,11 @@ class _Run:
             if len(self.waiting) > _STRAY_PACKETS:
                 self._begin_part()
 
-    def finish(self) -> None:
-        """What is still waiting at the end is a part of its own, however short."""
-        if self.waiting:
+    def finish(self, *, is_film: bool) -> None:
+        """What is still waiting at the end: of the film a part of its own, however short."""
+        if self.waiting and is_film:
             self._begin_part()
+        self.strays.update(each[0] for each in self.waiting)
 
     def _begin_part(self) -> None:
         first, *others = self.waiting
@@ -164,8 +165,8 @@ def read_timeline(container: InputContainer, film: int) -> Timeline:
     for index, position, time, end in _times(container):
         if index in timed:
             runs[index].add(position, time, end)
-    for run in runs.values():
-        run.finish()
+    for index, run in runs.items():
+        run.finish(is_film=index == film)
     strays = {index: frozenset(run.strays) for index, run in runs.items() if run.strays}
     return _joined({i: run.parts for i, run in runs.items()}, film, strays)
 

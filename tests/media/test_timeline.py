@@ -158,3 +158,14 @@ def test_sound_whose_clock_alone_starts_again_goes_on(tmp_path: Path) -> None:
     times = sound_times(output)
     assert all(0.02 < b - a < 0.03 for a, b in pairwise(times))
     assert times[-1] == pytest.approx(8, abs=0.2)
+
+
+def test_a_last_sound_far_ahead_stays_where_it_is(tmp_path: Path) -> None:
+    data = part(tmp_path, KINDS[0])
+    path, output = tmp_path / "far.ts", tmp_path / "out.mp4"
+    numbers: list[int] = []
+    with_times(data, SOUND_PID, lambda n, t: numbers.append(n) or t)
+    last = numbers[-1]
+    path.write_bytes(with_times(data, SOUND_PID, lambda n, t: t + 72000 * CLOCK * (n == last)))
+    run(path, output, RunOptions(model="identity", encoder_preset="ultrafast"))
+    assert all(0.02 < b - a < 0.05 for a, b in pairwise(sound_times(output)))
