@@ -311,12 +311,18 @@ def _warnings(upscaler: Upscaler, damage: DamageReport) -> Iterator[str]:
     for count, what in (
         (damage.failed_packets, "packets could not be decoded"),
         (damage.corrupt_frames, "frames are damaged in the source"),
+        (damage.mended_times, "frames had a damaged time; put between their neighbours"),
         (damage.moved_frames, "frames came at or before the time of the one before; moved a tick"),
         (len(upscaler.repeated), "frames came out wrong and were computed again in fp32"),
         (len(upscaler.kept), "frames look black or constant although their source does not"),
     ):
         if count:
             yield f"{count} {what}"
+    if damage.restarts:
+        yield (
+            f"the clock of the picture started again {damage.restarts} times: the parts follow one "
+            "another; look whether the sound is in step"
+        )
     if damage.resized_frames:
         yield (
             f"{damage.resized_frames} pictures of the source have another size or format "

@@ -321,6 +321,11 @@ def _notes(
             f"the file's clock starts again at {', '.join(joints[:5])}"
             f"{' ...' if len(joints) > 5 else ''}: the parts follow one another on one clock"
         )
+    notes += [
+        f"the clock of the {source.streams[index]} starts again, that of the film does not: "
+        "it goes on behind what came before"
+        for index in dict.fromkeys(source.timeline.alone)
+    ]
     if target.light is not None and not says_light(codec):
         notes.append(f"{codec} cannot be told the HDR10 metadata of the film: it is left out")
     lost = losses(source.pixel_format)

@@ -16,11 +16,9 @@ from av.stream import AttachmentStream, Discard, Disposition, Stream
 from remaster.media.holding import track_tags
 from remaster.media.opening import demuxed, open_source
 from remaster.media.packets import (
-    RESTART_SECONDS,
     Attachment,
     Span,
     Tally,
-    clock_starts_again,
     digest,
 )
 from remaster.media.piping import is_pipe
@@ -33,6 +31,9 @@ __all__ = ["PacketCopier"]
 _SEEK_MARGIN_SECONDS = 10
 _INTERLEAVING_SECONDS = 30
 """How far apart in time packets may lie that are neighbours in a file."""
+
+_PACKETS_BEHIND = 16
+"""So many in a row are no damaged times."""
 
 _EQUAL_TIMES_ALLOWED = ("matroska", "webm")
 
@@ -79,17 +80,11 @@ class PacketCopier:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One sentence per stream whose packets came out of order."""
-        return tuple(
-            f"{track.moved_packets} packets of the {track.info} are out of order in the source: "
-            f"they come up to {float(track.moved_seconds):.2f} s late."
-            for track in self._tracks.values()
-            if track.moved_packets
-        ) + (
-            ("A stream that begins in the middle of the source is left out.",)
-            if self._unannounced
-            else ()
-        )
+        """Sentences about streams whose times were damaged, and about those that came late."""
+        told = [words for track in self._tracks.values() for words in track.warnings]
+        if self._unannounced:
+            told.append("A stream that begins in the middle of the source is left out.")
+        return tuple(told)
 
     def add_stream(self, planned: PlannedStream, output: OutputContainer) -> None:
         """Give the output a stream, or an attachment, for a planned one."""
@@ -152,28 +147,35 @@ class PacketCopier:
             if stream.index not in self._followed:
                 stream.discard = Discard.all
         self._seek()
-        latest = Fraction(0)
+        over: dict[int, int] = {}
         for packet in self._demuxed():
             track = self._tracks.get(packet.stream.index)
             if track is None:
                 yield self._film_time(packet), None
                 continue
-            due = track.due(packet, self._span)
-            length = self._span.length
-            if length is not None and due > length + _INTERLEAVING_SECONDS:
-                return
-            if track.goes_back(packet):
-                if length is not None and length <= latest + RESTART_SECONDS:
-                    return  # a part of joined parts, and it is over
-                shift = self._span.shift - self._source.origin
-                raise clock_starts_again(self._source, str(track.info), latest + shift, due + shift)
-            latest = max(latest, due)
-            for ready in track.take(packet, self._span):
-                yield due, ready
+            for steady in track.steadied(packet):
+                due = track.due(steady, self._span)
+                if self._is_over(due, track.info.index, over):
+                    return
+                for ready in track.take(steady, self._span):
+                    yield due, ready
+
+    def _is_over(self, due: Fraction, index: int, over: dict[int, int]) -> bool:
+        """Whether every sound lies behind the part that is written, for several packets running."""
+        length = self._span.length
+        if length is None:
+            return False
+        is_behind = due > length + _INTERLEAVING_SECONDS
+        over[index] = over.get(index, 0) + 1 if is_behind else 0
+        heard = [each for each, track in self._tracks.items() if track.info.kind == "audio"]
+        return all(over.get(each, 0) >= _PACKETS_BEHIND for each in heard or self._tracks)
 
     def _left(self) -> Iterator[tuple[Fraction, Packet[Stream]]]:
         """What tracks hold back until they know what follows."""
         for track in self._tracks.values():
+            for steady in track.last_steadied():
+                for ready in track.take(steady, self._span):
+                    yield Fraction(0), ready
             for ready in track.flush():
                 yield Fraction(0), ready
 

@@ -66,7 +66,9 @@ def _shown(container: InputContainer, source: Source) -> Iterator[tuple[Fraction
     step = 1 / (source.video.frame_rate or Fraction(25))
     with suppress(av.FFmpegError):  # a source that breaks off ends there
         count = 0
+        place = source.timeline.placer()
         for packet in demuxed(container, stream):
+            place(packet)
             if packet.size:
                 ticks = packet.pts if packet.pts is not None else packet.dts
                 stated = ticks is not None

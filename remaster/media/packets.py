@@ -10,7 +10,6 @@ from fractions import Fraction
 from av.packet import Packet
 from av.stream import Stream
 
-from remaster.errors import SourceError
 from remaster.media.probe import Source, StreamInfo
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "Attachment",
     "Span",
     "Tally",
-    "clock_starts_again",
     "digest",
     "payload",
 ]
@@ -66,17 +64,6 @@ class Attachment:
     mimetype: str
     description: str
     digest: str
-
-
-def clock_starts_again(source: Source, what: str, until: Fraction, again: Fraction) -> SourceError:
-    """The error for a time that goes back from `until` to `again`, in seconds of the source."""
-    end = float(until)
-    return SourceError(
-        f"{source.name}: behind {end:.3f} s the clock of the {what} starts again at "
-        f"{float(again):.3f} s, as in parts joined byte by byte: give --end {end:.3f} for the "
-        f"first part, or make a file with one clock of all, which "
-        f"ffmpeg -fflags +genpts -i IN -c copy OUT.mkv does."
-    )
 
 
 def digest(data: bytes) -> str:

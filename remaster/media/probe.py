@@ -165,8 +165,10 @@ def probe(path: str | Path, *, most_pixels: int | None = MOST_SOURCE_PIXELS) -> 
         timeline = Timeline()
         if container.format.name in _FREE_RUNNING_CLOCKS and not is_pipe(path):
             timeline = _whole_timeline(path, stream.index)
-        if timeline.joints and timeline.film_end is not None:
-            duration = float(timeline.film_end - origin)
+        stated_end = _stated_end(stream, origin)
+        if timeline.film_end is not None:  # FFmpeg's estimate believes a damaged last time
+            stated_end = timeline.film_end - origin
+            duration = float(stated_end)
         video, guessed = _describe_video(stream, frame, duration)
         return Source(
             path=path,
@@ -178,7 +180,7 @@ def probe(path: str | Path, *, most_pixels: int | None = MOST_SOURCE_PIXELS) -> 
             chapters=chapters,
             metadata=metadata,
             duration_seconds=duration,
-            video_end_seconds=None if timeline.joints else _stated_end(stream, origin),
+            video_end_seconds=stated_end,
             origin=origin,
             rotation=frame.rotation,
             guessed=guessed,

@@ -25,9 +25,10 @@ from remaster.media.deinterlace import Deinterlaced, FieldReport, deinterlaced
 from remaster.media.fields import Choice, Order
 from remaster.media.formats import is_planar, planar_format, plane_order
 from remaster.media.opening import MOST_SOURCE_PIXELS, demuxed, open_source, size_of
-from remaster.media.packets import RESTART_SECONDS, clock_starts_again
+from remaster.media.packets import RESTART_SECONDS
 from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
+from remaster.media.steady import Steady
 
 __all__ = ["DamageReport", "FieldReport", "read_frames"]
 
@@ -52,6 +53,12 @@ class DamageReport:
 
     moved_frames: int = 0
     """Pictures whose time was not after the one before, delivered one tick after it."""
+
+    mended_times: int = 0
+    """Pictures whose time its neighbours contradicted, put between them."""
+
+    restarts: int = 0
+    """How often the clock was set back on the way, in a way `Source.timeline` does not know."""
 
     missing_seconds: float = 0.0
     """How much earlier than the container says the film broke off."""
@@ -91,16 +98,13 @@ def read_frames(
 
     `deinterlace` is the order of the fields of an interlaced source: its frames then come
     progressive, as many and at the same times. What was done to them is counted in `fields`.
-
-    Raises SourceError when the clock starts again before `end` in a way that
-    `source.timeline` does not know.
     """
     damage = damage if damage is not None else DamageReport()
     time_base = source.video.time_base
     last: int | None = None
     until = 0
     lead_in = start if start is None or deinterlace is None else start - _LEAD_IN_SECONDS
-    pictures = _on_one_clock(source, _timed_pictures(source, lead_in, damage), end)
+    pictures = _on_one_clock(source, _timed_pictures(source, lead_in, damage), damage)
     for each in _progressive(pictures, deinterlace):
         pts, length = each.pts, each.decoded.duration or 0
         if start is not None and pts * time_base < start:
@@ -130,25 +134,20 @@ def _progressive(
 
 
 def _on_one_clock(
-    source: Source, pictures: Iterator[tuple[int, VideoFrame]], end: Fraction | None
+    source: Source, pictures: Iterator[tuple[int, VideoFrame]], damage: DamageReport
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """(pts, origin subtracted; picture), up to where the clock starts again.
-
-    Raises SourceError when `end` lies behind that: no picture there has a time of its own.
-    """
+    """(pts, origin subtracted; picture), a lone damaged time mended, a new clock continued."""
     time_base = source.video.time_base
     origin_ticks = round(source.origin / time_base)
-    latest: int | None = None
-    until = 0
+    steady: Steady[VideoFrame] = Steady(round(RESTART_SECONDS / time_base))
+    usual = max(1, round(1 / (source.video.frame_rate or Fraction(25)) / time_base))
     for pts, picture in pictures:
-        pts -= origin_ticks
-        if latest is not None and (latest - pts) * time_base > RESTART_SECONDS:
-            if end is not None and end <= until * time_base + RESTART_SECONDS:
-                return
-            raise clock_starts_again(source, "picture", until * time_base, pts * time_base)
-        if latest is None or pts >= latest:
-            latest, until = pts, pts + max(picture.duration or 0, 1)
-        yield pts, picture
+        for given in steady.add(picture, pts - origin_ticks, picture.duration or usual):
+            yield given.time, given.item
+        damage.mended_times, damage.restarts = steady.mended, steady.restarts
+    for given in steady.flush():
+        yield given.time, given.item
+    damage.mended_times, damage.restarts = steady.mended, steady.restarts
 
 
 def _timed_pictures(

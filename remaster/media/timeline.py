@@ -23,7 +23,7 @@ from remaster.media.opening import demuxed
 __all__ = ["Break", "Timeline", "read_timeline"]
 
 _BACKWARD_SECONDS = 1
-"""Decoding times only grow; further back than this is another clock, less a fault of a packet."""
+"""Decoding times only grow, and seldom by more; what is farther off has to be confirmed."""
 
 _FORWARD_SECONDS = 10
 """Further ahead, in picture and sound together, is another clock too; less is a gap, and kept."""
@@ -67,6 +67,10 @@ class Timeline:
     film_end: Fraction | None = None
     """When the film is over, in seconds of the one clock."""
 
+    alone: Sequence[int] = ()
+    """Indices of streams whose clock is set back apart from the film's: they go on behind what
+    came before."""
+
     def placer(self) -> Callable[[Packet[Any]], int]:
         """A function that puts packets, in the order of the file, on the one clock.
 
@@ -82,11 +86,11 @@ class Timeline:
             if position in self.strays.get(index, ()):
                 packet.pts = packet.dts = None
                 return position
-            if packet.pts is not None and packet.dts is not None and packet.time_base:
+            breaks = self.breaks.get(index, ())
+            if breaks and packet.pts is not None and packet.dts is not None and packet.time_base:
                 lag = (packet.pts - packet.dts) * packet.time_base
                 if not 0 <= lag <= _LONGEST_REORDERING_SECONDS:
                     packet.pts = None  # at a joint, made up from the next part's clock
-            breaks = self.breaks.get(index, ())
             passed = bisect_right(breaks, position, key=attrgetter("position"))
             if passed and packet.time_base:
                 shift = round(breaks[passed - 1].offset / packet.time_base)
@@ -107,52 +111,61 @@ class _Part:
     end: Fraction
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A packet: where it begins in the file, and its time in seconds."""
+
+    position: int
+    time: Fraction
+    end: Fraction
+
+
 @dataclass
 class _Run:
     """One stream while it is read."""
 
     parts: list[_Part] = field(default_factory=list)
     strays: set[int] = field(default_factory=set)
-    waiting: list[tuple[int, Fraction, Fraction]] = field(default_factory=list)
-    """(position, time, end) of packets that may be strays or another clock's first."""
+    waiting: list[_Seen] = field(default_factory=list)
+    """Packets that do not go on from those before: strays, a gap, or another clock's first."""
 
-    def add(self, position: int, time: Fraction, end: Fraction) -> None:
+    def add(self, seen: _Seen) -> None:
         if not self.parts:
-            self.parts.append(_Part(position, time, time, end))
-        elif _goes_on(self.parts[-1].last, time):
-            self.strays.update(each[0] for each in self.waiting)
+            self.parts.append(_Part(seen.position, seen.time, seen.time, seen.end))
+        elif abs(seen.time - self.parts[-1].last) <= _BACKWARD_SECONDS:
+            self.strays.update(each.position for each in self.waiting)
             self.waiting.clear()
-            self._extend(time, end)
+            self._extend(seen)
         else:
-            if self.waiting and not _goes_on(self.waiting[-1][1], time):
-                self.strays.update(each[0] for each in self.waiting)
-                self.waiting.clear()
-            self.waiting.append((position, time, end))
+            self.waiting.append(seen)
             if len(self.waiting) > _STRAY_PACKETS:
-                self._begin_part()
+                self._believe()
 
     def finish(self, *, is_film: bool) -> None:
-        """What is still waiting at the end: of the film a part of its own, however short."""
-        if self.waiting and is_film:
-            self._begin_part()
-        self.strays.update(each[0] for each in self.waiting)
+        """What is still waiting at the end: of the film believed, however little it is."""
+        while self.waiting and (is_film or self._is_gap(self.waiting[0])):
+            self._believe()
+        self.strays.update(each.position for each in self.waiting)
 
-    def _begin_part(self) -> None:
+    def _is_gap(self, seen: _Seen) -> bool:
+        return 0 < seen.time - self.parts[-1].last <= _FORWARD_SECONDS
+
+    def _believe(self) -> None:
+        """Take the first that waits at its word, and judge the others anew."""
         first, *others = self.waiting
-        self.parts.append(_Part(first[0], first[1], first[1], first[2]))
-        for _, time, end in others:
-            self._extend(time, end)
-        self.waiting.clear()
+        self.waiting = []
+        if self._is_gap(first):
+            self._extend(first)
+        else:
+            self.parts.append(_Part(first.position, first.time, first.time, first.end))
+        for other in others:
+            self.add(other)
 
-    def _extend(self, time: Fraction, end: Fraction) -> None:
+    def _extend(self, seen: _Seen) -> None:
         part = self.parts[-1]
-        part.first = min(part.first, time)
-        part.last = max(part.last, time)
-        part.end = max(part.end, end)
-
-
-def _goes_on(last: Fraction, time: Fraction) -> bool:
-    return -_BACKWARD_SECONDS <= time - last <= _FORWARD_SECONDS
+        part.first = min(part.first, seen.time)
+        part.last = max(part.last, seen.time)
+        part.end = max(part.end, seen.end)
 
 
 def read_timeline(container: InputContainer, film: int) -> Timeline:
@@ -164,7 +177,7 @@ def read_timeline(container: InputContainer, film: int) -> Timeline:
     timed = {stream.index for stream in container.streams if stream.type in _TIMED_KINDS}
     for index, position, time, end in _times(container):
         if index in timed:
-            runs[index].add(position, time, end)
+            runs[index].add(_Seen(position, time, end))
     for index, run in runs.items():
         run.finish(is_film=index == film)
     strays = {index: frozenset(run.strays) for index, run in runs.items() if run.strays}
@@ -209,12 +222,16 @@ def _joined(
             position = others[index][1].position if index in others else after.position
             own_breaks.append(Break(position, offset))
         joints.append(after.first + offset)
+    alone: list[int] = []
     for index, own in parts.items():
         for old, new in zip(own, own[1:]):
             if id(new) not in moved_with_film and new.first < old.last:
                 _go_on_alone(breaks[index], old, new)
+                alone.append(index)
     last = parts[film][-1].end + offset if parts[film] else None
-    return Timeline({i: b for i, b in breaks.items() if b}, strays, tuple(joints), last)
+    return Timeline(
+        {i: b for i, b in breaks.items() if b}, strays, tuple(joints), last, tuple(alone)
+    )
 
 
 def _go_on_alone(breaks: list[Break], old: _Part, new: _Part) -> None:

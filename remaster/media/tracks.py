@@ -11,6 +11,7 @@ from av.stream import Stream
 
 from remaster.media.holding import HOLDINGS
 from remaster.media.packets import RESTART_SECONDS, Span, Tally, payload
+from remaster.media.steady import Steady, Timed
 from remaster.media.streams import PlannedStream
 from remaster.media.texts import Overlay, marked_text, written_text
 
@@ -48,7 +49,7 @@ class Track:
         self._last_time: Fraction | None = None
         self._last_length = _ASSUMED_LENGTH
         self._last_dts: int | None = None
-        self._latest: Fraction | None = None
+        self._steady: Steady[Packet[Stream]] = Steady(round(RESTART_SECONDS / _time_base(source)))
         self.moved_packets = 0
         self.moved_seconds = Fraction(0)
 
@@ -67,17 +68,38 @@ class Track:
             return expected
         return time
 
-    def goes_back(self, packet: Packet[Stream]) -> bool:
-        """Whether the packet lies on another clock than those before it.
+    def steadied(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+        """Packets whose times go on, as far as the next ones are known; texts as they come."""
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if self.info.kind != "audio" or ticks is None:
+            yield from self.last_steadied()
+            yield packet
+            return
+        length = packet.duration or round(self._last_length / _time_base(self.source))
+        yield from map(_at_its_time, self._steady.add(packet, ticks, length))
 
-        A text out of order does not say so: it is copied late, and counted.
-        """
-        ticks = packet.dts if packet.dts is not None else packet.pts
-        if ticks is None or self.info.is_cover or self.info.kind not in ("audio", "video"):
-            return False
-        time, latest = ticks * _time_base(self.source), self._latest
-        self._latest = time if latest is None else max(time, latest)
-        return latest is not None and latest - time > RESTART_SECONDS
+    def last_steadied(self) -> Iterator[Packet[Stream]]:
+        """What waited for the next packet to come."""
+        yield from map(_at_its_time, self._steady.flush())
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """Sentences about what was wrong with the packets' times."""
+        if self.moved_packets:
+            yield (
+                f"{self.moved_packets} packets of the {self.info} are out of order in the source: "
+                f"they come up to {float(self.moved_seconds):.2f} s late."
+            )
+        if self._steady.mended:
+            yield (
+                f"{self._steady.mended} packets of the {self.info} had a damaged time in the "
+                f"source: they were put between their neighbours."
+            )
+        if self._steady.restarts:
+            yield (
+                f"The clock of the {self.info} started again in the source: it goes on behind "
+                f"what came before."
+            )
 
     def take(self, packet: Packet[Stream], span: Span) -> Iterator[Packet[Stream]]:
         """The packet on the output's clock; nothing when none of it lies in the span.
@@ -181,6 +203,18 @@ class Track:
         moved = max(ticks - packet.pts, 0)
         packet.pts, packet.dts = packet.pts + moved, ticks
         return moved * base
+
+
+def _at_its_time(timed: Timed[Packet[Stream]]) -> Packet[Stream]:
+    """The packet, moved to the time that was found for it."""
+    packet = timed.item
+    stated = packet.pts if packet.pts is not None else packet.dts
+    assert stated is not None
+    shift = timed.time - stated
+    if shift:
+        packet.pts = timed.time
+        packet.dts = None if packet.dts is None else packet.dts + shift
+    return packet
 
 
 def _time_base(stream: Stream) -> Fraction:

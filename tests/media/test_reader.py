@@ -260,3 +260,16 @@ def test_the_file_is_closed_when_reading_stops_early(tmp_path: Path) -> None:
     frames.close()
     with pytest.raises(StopIteration):
         next(frames)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.mov"])
+def test_drawings_held_for_long_keep_their_times(tmp_path: Path, name: str) -> None:
+    """With B-frames a picture is then decoded long before it is shown."""
+    lengths = [40] * 30 + [7000] + [40] * 30 + [11000] + [40] * 8
+    pts = [sum(lengths[:i]) for i in range(len(lengths))]
+    path = make_clip(tmp_path / name, pts=pts, time_base=Fraction(1, 1000), bframes=3, audio=())
+    report = DamageReport()
+    source = probe(path)
+    found = [f.pts * source.video.time_base for f in read_frames(source, damage=report)]
+    assert [round(time * 1000) for time in found] == pts
+    assert not report
