@@ -267,7 +267,10 @@ def _execute(
         if not count:
             raise SourceError(f"{plan.source.name}: no frame between --start and --end")
         with encode.running():
-            written = writer.finish()
+            if isinstance(writer, Writer):
+                written = writer.finish(is_intact=not damage)
+            else:
+                written = writer.finish()
     seconds = time.perf_counter() - started
     busy = {"decode": decode.seconds, "network": network.seconds, "encode": encode.seconds}
     return RunResult(
