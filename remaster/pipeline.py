@@ -201,7 +201,11 @@ def workers() -> int:
 
 
 def memory_need(plan: Plan, options: RunOptions) -> Need:
-    """What a run of this plan will need, estimated before anything but one picture is decoded."""
+    """What a run of this plan will need, estimated before its frames are decoded.
+
+    Making the plan decodes some of them one after the other, in less memory than the run's decoder
+    is counted with: its first picture, and about a hundred whose fields are measured.
+    """
     batch = batch_size(plan, options)
     ahead = batch * (FRAMES_AHEAD + 2 + (workers() if plan.device.type == "cpu" else 2))
     finished = batch * ((workers() if plan.device.type == "cpu" else FRAMES_AHEAD) + 3)
@@ -263,7 +267,10 @@ def _execute(
         if not count:
             raise SourceError(f"{plan.source.name}: no frame between --start and --end")
         with encode.running():
-            written = writer.finish()
+            if isinstance(writer, Writer):
+                written = writer.finish(is_intact=not damage)
+            else:
+                written = writer.finish()
     seconds = time.perf_counter() - started
     busy = {"decode": decode.seconds, "network": network.seconds, "encode": encode.seconds}
     return RunResult(

@@ -116,7 +116,7 @@ def _of_one_shape(
         if current is not None:
             if later is not None:
                 step_after = step(current.fields, later.fields)
-            choice = choose(step_before, current.fields, step_after, order)
+            choice = choose(step_before, current.fields.combing, step_after, order)
             made = interpolator.pull()
             if choice is Choice.INTERPOLATED:
                 shown = made

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
-__all__ = ["Choice", "Fields", "Order", "Step", "choose", "rows", "step"]
+__all__ = ["Choice", "Counts", "Fields", "Order", "Step", "choose", "rows", "step"]
 
 Counts = npt.NDArray[np.int32]
 """Combed pixels in each block of 16x16, 0 to 256."""
@@ -153,12 +153,12 @@ def step(earlier: Fields, later: Fields) -> Step:
     )
 
 
-def choose(before: Step | None, picture: Fields, after: Step | None, order: Order) -> Choice:
+def choose(before: Step | None, own: Counts, after: Step | None, order: Order) -> Choice:
     """What makes one picture of one moment, the moment of its earlier field.
 
-    `before` and `after` are the steps from and to its neighbours, None at an end.
+    `own` is its combing; `before` and `after` are the steps from and to its neighbours, None at
+    an end.
     """
-    own = picture.combing
     steps = [each for each in (before, after) if each is not None]
     moving = np.logical_and.reduce([each.moving for each in steps] or [np.zeros(own.shape, bool)])
     matches = []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 
 import av
 from av.container import InputContainer
@@ -13,8 +13,8 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from remaster.media.deinterlace import as_planar, deinterlaced
-from remaster.media.fields import SMALLEST_SIDE, Choice, Fields, Order, Step, step
+from remaster.media.deinterlace import as_planar
+from remaster.media.fields import SMALLEST_SIDE, Choice, Counts, Fields, Order, Step, choose, step
 from remaster.media.opening import demuxed, open_source
 from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
@@ -77,11 +77,10 @@ def find_interlacing(source: Source) -> Interlacing:
 
     Damage is passed over: what cannot be decoded says nothing.
     """
-    stretches = [stretch for stretch in _stretches(source) if stretch]
-    flagged = [each for stretch in stretches for each in stretch if each.interlaced_frame]
-    measured = [list(_steps(stretch)) for stretch in stretches]
-    steps = [each for steps in measured for each in steps if each.lean is not None]
-    orders = [_order(each) for each in (steps, *measured)]
+    stretches = list(_stretches(source))
+    stated = [each.stated_order for each in stretches if each.is_flagged]
+    steps = [each for stretch in stretches for each in stretch.steps if each.lean is not None]
+    orders = [_order(each) for each in (steps, *(stretch.steps for stretch in stretches))]
     order = next((each for each in orders if each is not None), None)
     share = 0.0
     if order is not None:
@@ -89,8 +88,50 @@ def find_interlacing(source: Source) -> Interlacing:
         kind = _kind(stretches, order)
     else:
         kind = "progressive" if len(steps) >= _FEWEST_STEPS else "unknown"
-        order = _stated_order(flagged[0]) if flagged else None
-    return Interlacing(kind, order, bool(flagged), share)
+        order = stated[0] if stated else None
+    return Interlacing(kind, order, bool(stated), share)
+
+
+@dataclass
+class _Stretch:
+    """What neighbouring pictures of one size say; only the last of them is held, as its fields."""
+
+    shape: tuple[int, int, str]
+    first_pts: int | None
+    last_pts: int | None = None
+    pictures: int = 0
+    stated_order: Order | None = None
+    """Of the first picture that is flagged as interlaced."""
+
+    combing: list[Counts] = field(default_factory=list)
+    """Of each picture in itself; none of pictures too small to tell."""
+
+    steps: list[Step] = field(default_factory=list)
+    """One fewer."""
+
+    _last: Fields | None = None
+
+    @property
+    def is_flagged(self) -> bool:
+        return self.stated_order is not None
+
+    def add(self, picture: VideoFrame) -> None:
+        self.last_pts = picture.pts
+        self.pictures += 1
+        if picture.interlaced_frame and self.stated_order is None:
+            self.stated_order = _stated_order(picture)
+        if min(picture.width, picture.height) < SMALLEST_SIDE:
+            return
+        fields = Fields.of(as_planar(picture))
+        self.combing.append(fields.combing)
+        if self._last is not None:
+            self.steps.append(step(self._last, fields))
+        self._last = fields
+
+    @property
+    def surroundings(self) -> Iterator[tuple[Step | None, Counts, Step | None]]:
+        """Each picture's combing between the steps from and to its neighbours."""
+        return zip(chain([None], self.steps), self.combing, chain(self.steps, [None]))
 
 
 def _order(steps: list[Step]) -> Order | None:
@@ -103,21 +144,15 @@ def _order(steps: list[Step]) -> Order | None:
     return order if is_clear else None
 
 
-def _kind(stretches: list[list[VideoFrame]], order: Order) -> str:
+def _kind(stretches: list[_Stretch], order: Order) -> str:
     """What brings the film back: fields from neighbours, or interpolation."""
     choices = [
-        each.choice for stretch in stretches for each in deinterlaced(enumerate(stretch), order)
+        choose(before, own, after, order)
+        for stretch in stretches
+        for before, own, after in stretch.surroundings
     ]
     matched = sum(each in (Choice.PREVIOUS, Choice.NEXT) for each in choices)
     return "telecined" if matched > choices.count(Choice.INTERPOLATED) else "interlaced"
-
-
-def _steps(stretch: list[VideoFrame]) -> Iterator[Step]:
-    if min(stretch[0].width, stretch[0].height) < SMALLEST_SIDE:
-        return
-    fields = [Fields.of(as_planar(picture)) for picture in stretch]
-    for earlier, later in zip(fields, fields[1:]):
-        yield step(earlier, later)
 
 
 def _stated_order(picture: VideoFrame) -> Order:
@@ -143,7 +178,7 @@ def _stated_order(picture: VideoFrame) -> Order:
     return Order.TOP_FIRST
 
 
-def _stretches(source: Source) -> Iterator[list[VideoFrame]]:
+def _stretches(source: Source) -> Iterator[_Stretch]:
     """Neighbouring pictures, whole ones, at several places."""
     length = source.duration_seconds
     if is_pipe(source.path):  # what is looked at has to be kept for the run
@@ -164,31 +199,33 @@ def _stretches(source: Source) -> Iterator[list[VideoFrame]]:
             except av.FFmpegError:
                 continue
             for run in _runs(container, stream, _PICTURES_AT_EACH):
-                if last is None or run[0].pts is None or run[0].pts > last:
-                    looked_at += len(run)
+                if last is None or run.first_pts is None or run.first_pts > last:
+                    looked_at += run.pictures
                     yield run
-                last = run[-1].pts if last is None else max(last, run[-1].pts or last)
+                last = run.last_pts if last is None else max(last, run.last_pts or last)
     if looked_at < _PLACES * _PICTURES_AT_EACH // 2:  # few keyframes: many places were the same
         yield from _first_stretch(source, _PLACES * _PICTURES_AT_EACH)
 
 
-def _first_stretch(source: Source, count: int) -> Iterator[list[VideoFrame]]:
+def _first_stretch(source: Source, count: int) -> Iterator[_Stretch]:
     with open_source(source.path) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, VideoStream)
         yield from _runs(container, stream, count)
 
 
-def _runs(container: InputContainer, stream: VideoStream, count: int) -> Iterator[list[VideoFrame]]:
+def _runs(container: InputContainer, stream: VideoStream, count: int) -> Iterator[_Stretch]:
     """Up to `count` pictures from where the container stands, parted where one is missing."""
-    run: list[VideoFrame] = []
+    run: _Stretch | None = None
     for picture in islice(_pictures(container, stream, count + _MOST_PACKETS), count):
-        if picture is not None and (not run or _is_alike(run[-1], picture)):
-            run.append(picture)
-        elif run:
+        shape = None if picture is None else _shape(picture)
+        if run is not None and run.shape != shape:
             yield run
-            run = []
-    if run:
+            run = None
+        if picture is not None:
+            run = run or _Stretch(_shape(picture), picture.pts)
+            run.add(picture)
+    if run is not None:
         yield run
 
 
@@ -208,9 +245,5 @@ def _pictures(
         return
 
 
-def _is_alike(earlier: VideoFrame, later: VideoFrame) -> bool:
-    return (earlier.width, earlier.height, earlier.format.name) == (
-        later.width,
-        later.height,
-        later.format.name,
-    )
+def _shape(picture: VideoFrame) -> tuple[int, int, str]:
+    return picture.width, picture.height, picture.format.name

@@ -13,6 +13,7 @@ from av.stream import Stream
 from remaster.media.probe import Source, StreamInfo
 
 __all__ = [
+    "FORMATS_WITHOUT_PTS",
     "NO_TIME",
     "RESTART_SECONDS",
     "Attachment",
@@ -27,6 +28,9 @@ RESTART_SECONDS = 1
 
 NO_TIME = -(1 << 63)
 """In a tally, of a packet whose container does not say it."""
+
+FORMATS_WITHOUT_PTS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "dirac", "obu")
+"""Demuxers of files that say only when a picture is decoded."""
 
 _MICROSECONDS = 1_000_000
 
@@ -99,26 +103,33 @@ class Tally:
 
     packets: int = 0
     times: array[int] = field(default_factory=lambda: array("q"))
-    """When each packet is shown or heard, in microseconds: a film has a million of them."""
+    """When each packet is shown or heard, in microseconds: a film has millions of them."""
 
     lengths: array[int] = field(default_factory=lambda: array("q"))
-    """How long each packet lasts, in microseconds; 0 where it is not said."""
+    """Of subtitles, how long each lasts, in microseconds; 0 where it is not said."""
 
-    keys: bytearray = field(default_factory=bytearray)
-    """1 for each packet that can be decoded without those before it."""
+    key_changes: array[int] = field(default_factory=lambda: array("q"))
+    """Numbers of the packets that can be decoded without those before them where the one before
+    cannot, and the other way round; the first is expected to."""
 
     end: int = 0
     """When the last packet is over, in microseconds."""
 
     _digest: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
-    def add(self, data: bytes, time: Fraction | None, length: Fraction, is_key: bool) -> None:
-        """Count a packet; its time, if it has one, and its length in seconds."""
+    def count(self, data: bytes) -> None:
+        """Count a packet by what it holds alone."""
         self.packets += 1
         self._digest.update(data)
+
+    def add(self, data: bytes, time: Fraction | None, length: Fraction, is_key: bool) -> None:
+        """Count a packet; its time, if it has one, and its length in seconds."""
+        if is_key == len(self.key_changes) % 2:
+            self.key_changes.append(self.packets)
+        self.count(data)
         self.times.append(NO_TIME if time is None else round(time * _MICROSECONDS))
-        self.lengths.append(round(length * _MICROSECONDS))
-        self.keys.append(is_key)
+        if self.stream.kind == "subtitle":
+            self.lengths.append(round(length * _MICROSECONDS))
         self.end = round(((time or 0) + length) * _MICROSECONDS)
 
     @property

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import av
@@ -22,9 +22,10 @@ from remaster.media.holding import (
     normal_dispositions,
     track_tags,
 )
-from remaster.media.opening import demuxed, open_source
-from remaster.media.packets import NO_TIME, Attachment, Tally, digest, payload
+from remaster.media.opening import open_source
+from remaster.media.packets import NO_TIME, Attachment, Span, Tally, digest, payload
 from remaster.media.probe import Chapter, Source, StreamInfo, probe
+from remaster.media.recount import recount
 from remaster.media.texts import TEXT_CODECS
 
 __all__ = ["Expectation", "verify"]
@@ -57,8 +58,11 @@ class Expectation:
     """Of the file, as far as the container holds them."""
 
     source: Source
-    is_whole: bool
-    """Whether the source is written from its start to its end."""
+    span: Span
+    """The part of the source that is written."""
+
+    is_intact: bool
+    """Whether the source was read without damage, so that its times are known to be true."""
 
     streams: Sequence[StreamInfo]
     """The source's that are fed with packets, in order."""
@@ -83,8 +87,10 @@ class _Contents:
     attachments: list[Attachment]
 
 
-def verify(path: Path, expected: Expectation) -> None:
-    """Read a whole file and compare it.
+def verify(path: Path, expected: Expectation) -> tuple[str, ...]:
+    """Read a whole file and compare it, then its source once more.
+
+    Returns a sentence for each thing that should be known, and is no fault of the file.
 
     Raises VerificationError naming the first difference, to be completed with the file's fate.
     """
@@ -98,7 +104,7 @@ def verify(path: Path, expected: Expectation) -> None:
     _check_chapters(found, expected)
     _check_frame_times(contents.pts, found.video.time_base, expected)
     _check_attachments(contents.attachments, expected)
-    _check_tallies(expected)
+    _check([str(t.stream) for t in expected.tallies], list(map(str, expected.streams)), "streams")
     others = [tally for tally in expected.tallies if tally.packets and not tally.stream.is_cover]
     _check(
         [tally.stream.kind for tally, _ in contents.tallies],
@@ -111,6 +117,13 @@ def verify(path: Path, expected: Expectation) -> None:
         _check_packet_times(seen, wanted, tick + _TOLERANCE_SECONDS)
         _check_packet_marks(seen, wanted, tick + _TOLERANCE_SECONDS, expected.container)
         _check_description(seen.stream, wanted.stream, expected.container)
+    frame_times = [time * expected.video.time_base for time in expected.pts]
+    return recount(
+        expected.source,
+        expected.span,
+        expected.tallies,
+        frame_times if expected.is_intact else None,
+    )
 
 
 def _check(found: object, wanted: object, what: str) -> None:
@@ -195,25 +208,6 @@ def _check_chapters(found: Source, expected: Expectation) -> None:
             _check(float(seen.end), float(due.end), f"end of the chapter {title!r}")
 
 
-def _check_tallies(expected: Expectation) -> None:
-    """That nothing was forgotten on the way: every stream, every packet of a whole source."""
-    tallies = expected.tallies
-    _check([str(t.stream) for t in tallies], [str(s) for s in expected.streams], "list of streams")
-    copied = {t.stream.index: Tally(t.stream) for t in tallies if not t.converted_to}
-    if not expected.is_whole or not copied:
-        return
-    with open_source(expected.source.path) as container, suppress(av.FFmpegError):
-        for packet in demuxed(container, [container.streams[index] for index in copied]):
-            if packet.size:
-                tally = copied[packet.stream_index]
-                _count(packet, tally.stream, tally)
-    for tally in tallies:
-        if not tally.converted_to:
-            source = copied[tally.stream.index]
-            _check(tally.packets, source.packets, f"number of packets of the {tally.stream}")
-            _check(tally.digest, source.digest, f"bytes of the {tally.stream}")
-
-
 def _codec(name: str) -> str:
     return _SAME_CODECS.get(name, name)
 
@@ -231,10 +225,10 @@ def _check_frame_times(pts: list[int], time_base: Fraction, expected: Expectatio
 
 def _check_packet_times(found: Tally, wanted: Tally, tolerance: Fraction) -> None:
     """Every packet's time; of PCM that was cut into other packets, where it begins and ends."""
-    pairs = list(zip(found.times, wanted.times))
+    pairs: Iterable[tuple[int, int]] = zip(found.times, wanted.times)
     if found.packets != wanted.packets:
-        pairs = [*pairs[:1], (found.end, wanted.end)]
-    microseconds = tolerance * 1_000_000
+        pairs = [*islice(pairs, 1), (found.end, wanted.end)]
+    microseconds = int(tolerance * 1_000_000)
     for index, (seen, due) in enumerate(pairs):
         if due < 0 and seen in (NO_TIME, 0):
             continue  # Matroska has no words for it, and a lone packet reads as 0
@@ -249,7 +243,14 @@ def _check_packet_marks(found: Tally, wanted: Tally, tolerance: Fraction, contai
     """Which packets are key packets, and how long texts are shown."""
     if found.packets != wanted.packets:
         return
-    _check(found.keys, wanted.keys, f"key packets of the {wanted.stream}")
+    if found.key_changes != wanted.key_changes:
+        numbers = zip_longest(found.key_changes, wanted.key_changes)
+        seen, due = next((a, b) for a, b in numbers if a != b)
+        first = min(number for number in (seen, due) if number is not None)
+        raise VerificationError(
+            f"Packet {first} of the {wanted.stream} was written with another mark, as a key "
+            f"packet or as none, than it has in the source"
+        )
     holds_lengths = HOLDINGS[container].overlapping_texts or wanted.stream.codec in TEXT_CODECS
     if wanted.stream.kind == "subtitle" and holds_lengths:  # bitmaps say their end themselves
         microseconds = tolerance * 1_000_000

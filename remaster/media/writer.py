@@ -221,8 +221,11 @@ class Writer:
         with self._explained():
             self._mux(self._film.encode(frame))
 
-    def finish(self) -> Written:
+    def finish(self, *, is_intact: bool = False) -> Written:
         """Flush, verify, and put the file in its place.
+
+        `is_intact`: all that was written was read without damage, so that the time of every frame
+        must be that of a picture in the source.
 
         Raises OutputError, and VerificationError when what was written is not what was asked.
         """
@@ -244,7 +247,7 @@ class Writer:
                 if not HOLDINGS[self._format].untold_default:
                     mp4.enable_subtitles(file, self._copier.subtitles_by_default)
             flush_to_disk(self._partial)
-        self._verify()
+        warnings += self._verify(is_intact)
         size = self._partial.stat().st_size
         self._place()
         return Written(self._output, len(self._film.pts), size, warnings)
@@ -273,10 +276,11 @@ class Writer:
                 f"report this."
             )
 
-    def _verify(self) -> None:
+    def _verify(self, is_intact: bool) -> tuple[str, ...]:
         expected = Expectation(
             source=self._source,
-            is_whole=self._span.is_whole and not is_pipe(self._source.path),
+            span=self._span,
+            is_intact=is_intact,
             container=self._format,
             video=self._video,
             codec=self._encoding.codec,
@@ -290,7 +294,7 @@ class Writer:
             chapters=[_as_read(chapter) for chapter in self._chapters()],
         )
         try:
-            verify(self._partial, expected)
+            return verify(self._partial, expected)
         except VerificationError as error:
             with self._explained():
                 kept = keep_beside(self._partial, self._output, "unverified")

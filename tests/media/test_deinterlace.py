@@ -3,7 +3,8 @@ what was drawn; progressive ones are not touched."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from remaster.frames import Frame, PixelLayout
+from remaster.media import interlacing
 from remaster.media.deinterlace import deinterlaced
 from remaster.media.fields import Order
 from remaster.media.interlacing import find_interlacing
@@ -406,6 +408,25 @@ def test_a_broken_film_is_looked_at_without_complaint(tmp_path: Path) -> None:
         data[position] ^= 0xFF
     path.write_bytes(data[: len(data) * 7 // 10])
     assert find_interlacing(probe(path)).kind in ("interlaced", "telecined")
+
+
+def test_pictures_looked_at_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred pictures of 8K are more than many machines have memory for."""
+    seen: list[VideoFrame] = []
+    alive: list[int] = []
+    plain = interlacing._pictures
+
+    def pictures(*given: object) -> Iterator[VideoFrame | None]:
+        for picture in plain(*given):  # type: ignore[arg-type]
+            assert picture is not None
+            seen.append(picture)
+            yield picture
+            alive.append(sum(sys.getrefcount(each) > 3 for each in seen))
+
+    monkeypatch.setattr(interlacing, "_pictures", pictures)
+    path = clip(tmp_path / "a.mkv", Telecine(), frames=60)
+    assert find_interlacing(probe(path)).kind == "telecined"
+    assert len(seen) == 60 and max(alive) <= 2
 
 
 def test_real_progressive_films_are_left_alone(data: Path) -> None:

@@ -6,6 +6,7 @@ it is of a kind that it can see in what it wrote.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -51,6 +52,11 @@ class Fault:
     plant: Plant
     breaks: str
     is_seen: bool = True
+    """Refused as an output."""
+
+    warns: str = ""
+    """What the program says instead, where it is not refused."""
+
     clip: Mapping[str, Any] = field(default_factory=lambda: {"color": NTSC_COLOR, "bframes": 2})
     source: str = "in.mkv"
     target: str = "out.mkv"
@@ -339,8 +345,19 @@ def as_full_range(planes: tuple[Any, ...]) -> tuple[Any, ...]:
 FULL_MKV = everything("subrip")
 FULL_MP4 = everything("mov_text")
 FAULTS = [
-    Fault("the last frame is not read", on_frames(lambda f: f[:-1]), "frame count", is_seen=False),
-    Fault("a frame is read twice", on_frames(doubled), "frame count", is_seen=False),
+    Fault(
+        "the last frame is not read",
+        on_frames(lambda f: f[:-1]),
+        "frame count",
+        is_seen=False,
+        warns="^1 pictures of the source gave no frame",
+    ),
+    Fault("a frame is read twice", on_frames(doubled), "frame count"),
+    Fault(
+        "a frame comes 10 ms late from the reader",
+        on_frames(lambda f: [*f[:4], replace(f[4], pts=f[4].pts + 10), *f[5:]]),
+        "frame times",
+    ),
     Fault("two pictures change places", on_frames(swapped), "frame order", is_seen=False),
     Fault("the last packet of the film is lost", on_film(lambda n, _: n != 20), "frame count"),
     Fault(
@@ -494,7 +511,7 @@ def test_planted_fault_is_found(
     options = RunOptions(model="identity", encoder_preset="ultrafast", overwrite=True)
     with monkeypatch.context() as patch:
         fault.plant(patch)
-        patch.setattr(writer_module, "verify", lambda *_: None)
+        patch.setattr(writer_module, "verify", lambda *_: ())
         patch.setattr(writer_module, "rehearse", lambda *_: None)
         pipeline.run(source, output, options)
     assert fault.breaks in differences(read(source), read(output))
@@ -504,7 +521,8 @@ def test_planted_fault_is_found(
             with pytest.raises(OutputError):
                 pipeline.run(source, output, options)
         else:
-            pipeline.run(source, output, options)
+            said = pipeline.run(source, output, options).warnings
+            assert any(re.search(fault.warns, words) for words in said) or not fault.warns
 
 
 @pytest.mark.parametrize("clip", [FULL_MKV, {"color": NTSC_COLOR, "bframes": 2}])
