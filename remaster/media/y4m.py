@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -20,8 +17,9 @@ from remaster.media.formats import is_planar, layout_of, planar_format
 from remaster.media.holding import file_tags
 from remaster.media.opening import demuxed, open_source
 from remaster.media.packets import Span
-from remaster.media.piping import PipeOutput, broken_pipe, is_pipe, standard_output
-from remaster.media.placing import flush_to_disk, keep_beside, partial_file, put_in_place
+from remaster.media.piping import PipeOutput, is_pipe, standard_output
+from remaster.media.placed import Placed, explained
+from remaster.media.placing import flush_to_disk
 from remaster.media.probe import Source
 from remaster.media.writer import Written, check_output
 
@@ -31,6 +29,7 @@ _CHROMA = {"left": "420mpeg2", "center": "420jpeg", "topleft": "420paldv"}
 _RANGES = {"limited": "LIMITED", "full": "FULL"}
 _FRAME = b"FRAME\n"
 _DEFAULT_RATE = Fraction(25)
+_HOW = "plain pictures as Y4M"
 
 
 def y4m_encoding(layout: PixelLayout, pix_fmt: str | None) -> Encoding:
@@ -126,9 +125,9 @@ class Y4mWriter:
         """As `Writer`. Raises OptionsError and OutputError."""
         check_output(output, source, overwrite=overwrite, named=named)
         assert layout_of(encoding.pixel_format) == video.layout
-        self._output = output
+        self._placed = None if is_pipe(output) else Placed(output, _HOW, overwrite=overwrite)
+        self._output = output if self._placed is None else self._placed.path
         self._video = video
-        self._overwrite = overwrite
         self._span = Span.of(source, start, end)
         self._header = header(video)
         self._grid = _Grid(video.frame_rate or _DEFAULT_RATE)
@@ -140,11 +139,11 @@ class Y4mWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as resources, self._explained():
-            if is_pipe(self._output):
+            if self._placed is None:
                 descriptor = resources.enter_context(standard_output())
                 self._pipe = PipeOutput(descriptor, holds_header=False)
             else:
-                self._partial = resources.enter_context(partial_file(self._output))
+                self._partial = resources.enter_context(self._placed)
                 self._file: BinaryIO = resources.enter_context(self._partial.open("wb"))
             self._send(self._header)
             self._resources = resources.pop_all()
@@ -176,11 +175,11 @@ class Y4mWriter:
         with self._explained():
             self._file.close()
             flush_to_disk(self._partial)
-        self._verify()
-        with self._explained():
             size = self._partial.stat().st_size
-            self._place()
-            flush_to_disk(self._output.absolute().parent)
+        assert self._placed is not None
+        with self._placed.verified():
+            self._verify()
+        self._placed.put()
         return self._written(size)
 
     def _written(self, size: int) -> Written:
@@ -219,36 +218,10 @@ class Y4mWriter:
         wanted = (video.width, video.height, planar_format(video.layout), self._grid.rate)
         if (found, frames, digest.digest()) == (wanted, self._frames, self._digest.digest()):
             return
-        with self._explained():
-            kept = keep_beside(self._partial, self._output, "unverified")
-        raise VerificationError(
-            f"The written file is not what was to be written{reason}; it is kept as {kept} "
-            f"instead of put in place: watch it, and report this."
-        )
+        raise VerificationError(f"The written file is not what was to be written{reason}")
 
-    def _place(self) -> None:
-        try:
-            put_in_place(self._partial, self._output, overwrite=self._overwrite)
-        except OSError as error:
-            kept = keep_beside(self._partial, self._output, "finished")
-            raise OutputError(
-                f"{self._output} cannot be put there ({error.strerror}), so the finished film is "
-                f"kept as {kept}: rename it, or give -y where an output may be replaced."
-            ) from error
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except BrokenPipeError as error:
-            raise broken_pipe() from error
-        except OSError as error:
-            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            reason = "the disk is full" if is_full else error.strerror or os.strerror(errno.EIO)
-            raise OutputError(
-                f"{self._output} could not be finished ({reason}): free some space or write "
-                f"elsewhere."
-            ) from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self._output, _HOW)
 
 
 class _Grid:
