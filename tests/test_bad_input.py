@@ -28,10 +28,14 @@ from safetensors.torch import save_file
 
 from remaster.checkpoint import Card, load_model, save_model
 from remaster.errors import CheckpointError, MemoryShortage, RemasterError, SourceError
+from remaster.frames import Color, PixelLayout, VideoInfo
+from remaster.media.encoders import Encoding
+from remaster.media.external_film import ExternalEncoding
 from remaster.media.opening import MOST_SOURCE_PIXELS, demuxed, open_source
 from remaster.media.probe import probe
 from remaster.media.streams import harmless_name
-from remaster.memory import Need, check_memory
+from remaster.memory import Need, check_memory, estimate
+from remaster.models.interpolation import Interpolation
 from remaster.options import RunOptions
 from remaster.pipeline import run
 from tests.clips import Sound, cover_picture, make_clip
@@ -634,9 +638,36 @@ def test_memory_that_is_close_is_noted() -> None:
     assert check_memory(need, None, "it") is None
     assert check_memory(need, 2000, "it") is None
     assert "close" in (check_memory(need, 1100, "it") or "")
-    assert "close" in (check_memory(need, 900, "it") or "")
-    with pytest.raises(MemoryShortage, match=r"it needs about .* are free"):
-        check_memory(need, 800, "it")
+    assert "may be too little" in (check_memory(need, 900, "it") or "")
+    assert "may be too little" in (check_memory(need, 600, "it") or "")
+    with pytest.raises(MemoryShortage, match=r"it needs about .* are free.*--batch"):
+        check_memory(need, 599, "it")
+
+
+def test_an_encoder_outside_takes_the_machines_memory_too() -> None:
+    video = VideoInfo(
+        1920, 1080, Fraction(1, 1000), Fraction(25), Fraction(1), PixelLayout("420", 8),
+        Color("bt709", "limited", "bt709", "bt709"),
+    )  # fmt: skip
+
+    def need(encoding: Encoding) -> Need:
+        return estimate(
+            video, video, encoding, Interpolation(1, "lanczos"), torch.device("cpu"), torch.float32,
+            workers=1, cores=2, source_frames=1, target_frames=1,
+        )  # fmt: skip
+
+    def outside(codec: str, **options: str) -> int:
+        return need(ExternalEncoding(codec, "yuv420p", options, "ffmpeg", "")).encoder
+
+    def own(codec: str, **options: str) -> int:
+        return need(Encoding(codec, "yuv420p", options)).encoder
+
+    assert own("rawvideo") == 0
+    for codec in ("libx264", "libx265", "libsvtav1", "ffv1"):
+        assert outside(codec, preset="fast") > own(codec, preset="fast")
+    assert outside("libx264") == outside("libx264", preset="medium"), "ffmpeg's own default"
+    assert outside("libx264", **{"preset:v": "ultrafast"}) < outside("libx264")
+    assert outside("libaom-av1") > 2 * outside("hevc_vaapi")
 
 
 def test_the_need_grows_with_what_is_asked(tmp_path: Path) -> None:

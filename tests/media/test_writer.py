@@ -30,7 +30,7 @@ from remaster.media.packets import payload
 from remaster.media.probe import Chapter, Source, probe
 from remaster.media.reader import read_frames
 from remaster.media.streams import plan_streams
-from remaster.media.texts import convert_subtitle
+from remaster.media.texts import marked_text
 from remaster.media.tracks import Track
 from remaster.media.writer import Writer, Written
 from remaster.media.y4m import Y4mWriter, y4m_encoding
@@ -302,7 +302,7 @@ def texts(path: Path) -> list[list[tuple[int, int, str]]]:
         for packet in container.demux(subtitles=tuple(range(len(infos)))):
             data = payload(packet, infos[packet.stream_index]) if packet.size else b""
             if data:
-                text = convert_subtitle(data, infos[packet.stream_index].codec, "subrip").decode()
+                text = marked_text(data, infos[packet.stream_index].codec)
                 start, length = packet.pts * packet.time_base, packet.duration * packet.time_base
                 tracks[packet.stream_index].append(
                     (round(start * 1000), round(length * 1000), text)
