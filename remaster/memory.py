@@ -17,6 +17,7 @@ import torch
 from remaster.errors import MemoryShortage
 from remaster.frames import PixelLayout, VideoInfo
 from remaster.media.encoders import Encoding
+from remaster.media.external_film import ExternalEncoding
 from remaster.media.formats import layout_of
 from remaster.models.celnet import CelNet
 from remaster.models.network import Network
@@ -67,11 +68,33 @@ SVT_BYTES = ((9, 1100), (3, 800), (0, 500))
 """From so many cores on."""
 
 OTHER_ENCODERS_BYTES = {"libvpx-vp9": 150, "prores_ks": 12, "ffv1": 40}
-HARDWARE_ENCODER_BYTES = 60
+UNKNOWN_ENCODER_BYTES = 320
+"""An ffmpeg program's software encoder that was not measured; as much as x264's slowest."""
 
-CLOSE, PLAINLY_TOO_MUCH = 0.8, 1.2
-"""Of what is available: a note from the one on, a refusal from the other, which leaves room for
-the estimate's error and for swap."""
+HARDWARE_ENCODER_BYTES = 60
+_HARDWARE_ENCODERS = (
+    "_nvenc",
+    "_qsv",
+    "_amf",
+    "_videotoolbox",
+    "_vaapi",
+    "_vulkan",
+    "_v4l2m2m",
+    "_d3d12va",
+    "_rkmpp",
+    "_omx",
+    "_mediacodec",
+    "_mf",
+)
+EXTERNAL_PROGRAM_BYTES = 60_000_000
+"""An ffmpeg program, loaded; its memory is the machine's, too."""
+
+CLOSE = 0.8
+"""Of what is available: a note from there on."""
+
+SURE = 0.6
+"""Of an estimate: what a run needs at the very least. Only where this does not fit is it refused,
+since nothing could be said against the refusal."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +155,7 @@ def check_memory(need: Need, available: int | None, description: str) -> str | N
         description: of the run, as in `576x432 to 2304x1728 with libx264`.
 
     Raises:
-        MemoryShortage: it plainly does not fit.
+        MemoryShortage: even `SURE` of it does not fit.
     """
     if available is None or need.total <= CLOSE * available:
         return None
@@ -141,12 +164,13 @@ def check_memory(need: Need, available: int | None, description: str) -> str | N
         f"{_gigabytes(available)} are free"
     )
     advice = (
-        "close other programs, or choose a smaller --scale, a faster --encoder-preset or another "
-        "--codec"
+        "close other programs, or choose a smaller --scale or --batch, a faster --encoder-preset "
+        "or another --codec"
     )
-    if need.total > PLAINLY_TOO_MUCH * available:
+    if SURE * need.total > available:
         raise MemoryShortage(f"{figures}: {advice}")
-    return f"{figures}, which is close: if it fails, {advice}"
+    short = "which is close" if need.total <= available else "which may be too little"
+    return f"{figures}, {short}: if it fails, {advice}"
 
 
 def _frame_bytes(video: VideoInfo) -> int:
@@ -181,7 +205,10 @@ def _network_bytes(source: VideoInfo, target: VideoInfo, model: Network, dtype: 
 def _encoder_bytes(target: VideoInfo, encoding: Encoding, cores: int) -> int:
     """Look-ahead, references and the frames its threads work on."""
     layout = layout_of(encoding.pixel_format)
-    preset, codec = encoding.options.get("preset", ""), encoding.codec
+    options, codec = encoding.options, encoding.codec
+    preset = options.get("preset:v", options.get("preset", "medium"))
+    if codec == "rawvideo":  # Y4M: pictures go out as they are
+        return 0
     if codec == "libx264":
         per_pixel = X264_BYTES.get(preset, max(X264_BYTES.values()))
         per_pixel += X264_THREAD_BYTES * math.ceil(1.5 * cores)
@@ -190,10 +217,15 @@ def _encoder_bytes(target: VideoInfo, encoding: Encoding, cores: int) -> int:
         per_pixel += X265_THREAD_BYTES * _by_cores(X265_FRAME_THREADS, cores)
     elif codec == "libsvtav1":
         per_pixel = _by_cores(SVT_BYTES, cores)
+    elif codec.endswith(_HARDWARE_ENCODERS):
+        per_pixel = HARDWARE_ENCODER_BYTES
     else:
-        per_pixel = OTHER_ENCODERS_BYTES.get(codec, HARDWARE_ENCODER_BYTES)
+        per_pixel = OTHER_ENCODERS_BYTES.get(codec, UNKNOWN_ENCODER_BYTES)
     share = _sample_bytes(layout) / 1.5
-    return ENCODER_BASE_BYTES + math.ceil(target.width * target.height * per_pixel * share)
+    base = ENCODER_BASE_BYTES
+    if isinstance(encoding, ExternalEncoding):
+        base += EXTERNAL_PROGRAM_BYTES
+    return base + math.ceil(target.width * target.height * per_pixel * share)
 
 
 def _by_cores(table: tuple[tuple[int, int], ...], cores: int) -> int:

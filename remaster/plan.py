@@ -26,7 +26,7 @@ from remaster.media.placing import free_bytes, real_place
 from remaster.media.probe import Source, probe
 from remaster.media.streams import plan_streams
 from remaster.media.writer import check_output
-from remaster.media.y4m import check_even_times, y4m_encoding, y4m_notes
+from remaster.media.y4m import even_rate, y4m_encoding, y4m_notes
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
 from remaster.options import LARGEST_SIDE, RunOptions
@@ -111,7 +111,7 @@ def make_plan(
     if not is_pipe(source_path) and not is_pipe(output):
         notes += _room(source_path, output, start, end, source.duration_seconds)
     if container == Y4M:
-        check_even_times(source, start, end)
+        target = replace(target, frame_rate=even_rate(source, start, end))
         notes += y4m_notes(source, target)
     return Plan(
         source=source,

@@ -54,8 +54,9 @@ class Program(click.Group):
         except OSError as error:
             _fail(str(error), is_json)
             return FAILED
-        except (KeyboardInterrupt, click.Abort):
-            _fail("stopped", is_json)
+        except (KeyboardInterrupt, click.Abort) as error:
+            notes = getattr(error.__cause__ or error, "__notes__", ())
+            _fail("; ".join(("stopped", *notes)), is_json)
             return INTERRUPTED
         return code if isinstance(code, int) else 0
 

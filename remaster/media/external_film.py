@@ -40,6 +40,7 @@ from remaster.media.film import (
     picture_of,
 )
 from remaster.media.formats import layout_of, planar_format
+from remaster.media.hdr import light_options, says_light
 from remaster.media.piping import PipeOutput
 from remaster.media.rehearsal import forgotten_in
 from remaster.transfer import Arrivals, arrivals
@@ -146,7 +147,7 @@ def rehearse_external(video: VideoInfo, encoding: ExternalEncoding, container_fo
                     _stamp(packet, video, _ticks(packet, video), dts, step)
                     packet.stream = stream
                     output.mux(packet)
-        forgotten = forgotten_in(memory, video, container_format)
+        forgotten = forgotten_in(memory, video, encoding, container_format)
     except (av.FFmpegError, ValueError) as error:
         raise OutputError(
             f"A {container_format} file cannot hold video from {encoding.codec} "
@@ -373,8 +374,18 @@ def _command(video: VideoInfo, encoding: ExternalEncoding) -> list[str]:
         encoding.pixel_format,
         video.time_base,
         ",".join(filter(None, filters)),
-        {**encoding.options, "chroma_sample_location": color.chroma_location},
+        {**_with_light(video, encoding), "chroma_sample_location": color.chroma_location},
     )
+
+
+def _with_light(video: VideoInfo, encoding: ExternalEncoding) -> dict[str, str]:
+    """The user's options, and behind the user's own words to the encoder those of HDR10."""
+    options = dict(encoding.options)
+    if video.light is not None and says_light(encoding.codec):
+        for name, words in light_options(encoding.codec, video.light).items():
+            key = f"{name}:v" if f"{name}:v" in options else name
+            options[key] = ":".join(filter(None, (options.get(key), words)))
+    return options
 
 
 def _encoded(video: VideoInfo, encoding: ExternalEncoding, pts: list[int]) -> bytes:

@@ -12,7 +12,14 @@ from av.video.frame import VideoFrame
 
 from remaster.frames import MasteringLight
 
-__all__ = ["light_options", "read_light", "says_light", "side_data", "unkept_side_data"]
+__all__ = [
+    "is_same_light",
+    "light_options",
+    "read_light",
+    "says_light",
+    "side_data",
+    "unkept_side_data",
+]
 
 _UNKEPT: Mapping[str, str] = {
     "A53_CC": "closed captions",
@@ -28,7 +35,11 @@ _UNKEPT: Mapping[str, str] = {
 """Side data of pictures that PyAV cannot hand to an encoder."""
 
 _CHROMATICITY, _LUMINANCE = 50_000, 10_000
-"""Steps per unit in the streams: of CIE x and y, of candela per square metre."""
+"""Steps per unit in H.264 and H.265, ours too: of CIE x and y, of candela per square metre."""
+
+_AV1_ROUNDING = (1,) * 8 + (1, 40)
+"""By how much AV1 moves our numbers: its steps are 1/65536, for the least luminance 1/16384 and
+for the greatest 1/256."""
 
 
 def side_data(picture: VideoFrame) -> Iterator[SideData]:
@@ -37,13 +48,17 @@ def side_data(picture: VideoFrame) -> Iterator[SideData]:
 
 
 def read_light(picture: VideoFrame) -> MasteringLight | None:
-    """Of a decoded picture; None when it says nothing, or half of it."""
+    """Of a decoded picture; None when it says nothing, or half of it.
+
+    Light levels of 0 and 0 are what a disc has that does not say them.
+    """
     display = content = None
     for data in side_data(picture):
         if data.type == Type.MASTERING_DISPLAY_METADATA:
             display = _display(bytes(data))
         elif data.type == Type.CONTENT_LIGHT_LEVEL:
-            content = struct.unpack_from("=2I", bytes(data))
+            levels = struct.unpack_from("=2I", bytes(data))
+            content = levels if any(levels) else None
     if display is None and content is None:
         return None
     return MasteringLight(display or (), content or ())
@@ -60,8 +75,18 @@ def says_light(codec: str) -> bool:
     return codec in _SPOKEN
 
 
+def is_same_light(found: MasteringLight | None, wanted: MasteringLight | None, codec: str) -> bool:
+    """Whether a stream says what was asked, as finely as its codec (FFmpeg's name) can."""
+    if codec != "av1" or found is None or wanted is None:
+        return found == wanted
+    if found.content != wanted.content or len(found.display) != len(wanted.display):
+        return False
+    triples = zip(found.display, wanted.display, _AV1_ROUNDING)
+    return all(abs(seen - due) <= most for seen, due, most in triples)
+
+
 def light_options(codec: str, light: MasteringLight) -> dict[str, str]:
-    """FFmpeg's options of an encoder that `says_light`."""
+    """FFmpeg's options of an encoder that `says_light`, to be joined with others by colons."""
     name, display_key, content_key = _SPOKEN[codec]
     words = []
     if light.display:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -61,15 +61,16 @@ def open_source(
 
     Raises SourceError when there is no such file or it is no media file.
     """
+    bound = {} if most_pixels is None else {"max_pixels": str(most_pixels)}
     if is_pipe(path):
         _check_pipe()
         opened = closing(standard_input().open(is_last=is_last))
-        with opened as opening, _open_stream(opening) as container:
+        with opened as opening, _open_stream(opening, bound) as container:
+            _bind(container, bound)
             yield container
         return
     _check_file(path)
     options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
-    bound = {} if most_pixels is None else {"max_pixels": str(most_pixels)}
     try:
         container = av.open(
             f"file:{path.absolute()}",
@@ -81,10 +82,15 @@ def open_source(
     except (av.FFmpegError, OSError) as error:
         raise _not_media(path, error) from error
     with container:
-        for stream in container.streams.video:
-            if stream.codec_context is not None:
-                stream.codec_context.options.update(bound)
+        _bind(container, bound)
         yield container
+
+
+def _bind(container: InputContainer, bound: Mapping[str, str]) -> None:
+    """Give options to the decoders of a container's pictures."""
+    for stream in container.streams.video:
+        if stream.codec_context is not None:
+            stream.codec_context.options.update(bound)
 
 
 def size_of(path: Path) -> int:
@@ -98,13 +104,14 @@ def late_in_pipe() -> tuple[str, ...]:
         return late_parts(opening.read_all)
 
 
-def _open_stream(opening: Opening) -> InputContainer:
+def _open_stream(opening: Opening, bound: dict[str, str]) -> InputContainer:
     """A container that is read from its first byte on, and never back."""
     options = {"protocol_whitelist": "pipe", "format_whitelist": _FORMATS}
     try:
         return av.open(
             opening,
             "r",
+            options=bound,
             container_options=options,
             metadata_errors="replace",
             buffer_size=_PIPE_BUFFER,

@@ -113,11 +113,6 @@ class StandardInput:
         self._stop = threading.Event()
 
     @property
-    def kept_bytes(self) -> int:
-        """How much of the pipe is in the temporary file at this moment."""
-        return self._kept.end - self._kept.begin
-
-    @property
     def received(self) -> int:
         """How many bytes have come out of the pipe so far."""
         return self._kept.end

@@ -18,6 +18,7 @@ from remaster.media.containers import CONTAINERS
 from remaster.media.encoders import Encoding
 from remaster.media.film import FilmEncoder, needs_pixel_aspect
 from remaster.media.formats import MATRICES, PRIMARIES, RANGES, TRANSFERS, layout_of
+from remaster.media.hdr import is_same_light, read_light, says_light
 from remaster.media.matroska import write_pixel_aspect
 from remaster.media.probe import pixel_aspect_ratio
 
@@ -57,19 +58,25 @@ def _forgotten(video: VideoInfo, encoding: Encoding, container_format: str) -> l
         output.start_encoding()
         output.mux(film.encode(Frame(0, planes)))
         output.mux(film.encode(None))
-    return forgotten_in(memory, video, container_format)
+    return forgotten_in(memory, video, encoding, container_format)
 
 
-def forgotten_in(memory: io.BytesIO, video: VideoInfo, container_format: str) -> list[str]:
-    """What a finished file in memory does not say of a film."""
+def forgotten_in(
+    memory: io.BytesIO, video: VideoInfo, encoding: Encoding, container_format: str
+) -> list[str]:
+    """What a finished file in memory does not say of a film, of what its encoder can be told."""
     if needs_pixel_aspect(video, container_format):
         write_pixel_aspect(memory, video.sample_aspect_ratio)
     memory.seek(0)
     with av.open(memory, "r") as found:
         stream = found.streams.video[0]
-        if next(found.decode(stream), None) is None:
+        picture = next(found.decode(stream), None)
+        if picture is None:
             return ["pictures"]
-        return _differences(stream, video)
+        codec = stream.codec_context.codec.canonical_name
+        is_kept = is_same_light(read_light(picture), video.light, codec)
+        light = ["HDR10 metadata"] if says_light(encoding.codec) and not is_kept else []
+        return [*_differences(stream, video), *light]
 
 
 def _differences(stream: VideoStream, video: VideoInfo) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-__all__ = ["TEXT_CODECS", "Overlay", "convert_subtitle"]
+__all__ = ["TEXT_CODECS", "Overlay", "marked_text", "written_text"]
 
 TEXT_CODECS = ("subrip", "text", "webvtt", "ass", "ssa", "mov_text")
 
@@ -27,12 +27,6 @@ _FACES = {"b": 1, "i": 2, "u": 4}
 _STYLE_BYTES = 12
 _FONT_AND_COLOR = b"\0\1", b"\x12\xff\xff\xff\xff"
 """The first font, in 18 points, white: what FFmpeg's header of such a track says."""
-
-
-def convert_subtitle(payload: bytes, codec: str, target: str) -> bytes:
-    """The text of one subtitle packet in another text codec; empty when it shows nothing."""
-    text = marked_text(payload, codec)
-    return written_text(text, target) if _TAG.sub("", text).strip() else b""
 
 
 def marked_text(payload: bytes, codec: str) -> str:

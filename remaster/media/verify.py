@@ -14,7 +14,7 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from remaster.errors import SourceError, VerificationError
 from remaster.frames import VideoInfo
-from remaster.media.hdr import says_light
+from remaster.media.hdr import is_same_light, says_light
 from remaster.media.holding import (
     HOLDINGS,
     held_language,
@@ -146,7 +146,8 @@ def _check_picture(found: Source, expected: Expectation) -> None:
     _check(found.guessed, (), "colour tags that are missing")
     for name in ("matrix", "range", "primaries", "transfer"):
         _check(getattr(video.color, name), getattr(wanted.color, name), f"colour {name}")
-    if says_light(expected.codec):
+    said = says_light(expected.codec)
+    if said and not is_same_light(video.light, wanted.light, film.codec):
         _check(video.light, wanted.light, "HDR10 metadata")
     source = expected.source
     described = source.streams[source.video_index]

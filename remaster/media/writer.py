@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -38,21 +37,13 @@ from remaster.media.holding import HOLDINGS, held_dispositions, held_tags, held_
 from remaster.media.packets import Span
 from remaster.media.piping import (
     PipeOutput,
-    broken_pipe,
     is_pipe,
     is_same_file,
     is_terminal,
     standard_output,
 )
-from remaster.media.placing import (
-    LEAST_FREE_BYTES,
-    flush_to_disk,
-    free_bytes,
-    keep_beside,
-    partial_file,
-    put_in_place,
-    real_place,
-)
+from remaster.media.placed import Placed, explained
+from remaster.media.placing import LEAST_FREE_BYTES, flush_to_disk, free_bytes, real_place
 from remaster.media.probe import Chapter, Source
 from remaster.media.rehearsal import rehearse
 from remaster.media.streams import StreamPlan, plan_streams
@@ -64,7 +55,6 @@ if TYPE_CHECKING:
 __all__ = ["Writer", "Written", "check_output"]
 
 _CHAPTER_TICK = Fraction(1, 1000)
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MUXER_OPTIONS = {
     "mp4": {"movflags": "+faststart+write_colr"},
     "mov": {"movflags": "+faststart+write_colr"},
@@ -166,12 +156,13 @@ class Writer:
         Raises OptionsError and OutputError.
         """
         check_output(output, source, overwrite=overwrite, named=named)
-        self._output = output if is_pipe(output) else real_place(output)
         self._source = source
         self._video = video
         self._encoding = encoding
-        self._overwrite = overwrite
         self._format = container_format(output, named)
+        how = f"{encoding.codec} as {self._format}"
+        self._placed = None if is_pipe(output) else Placed(output, how, overwrite=overwrite)
+        self._output = output if self._placed is None else self._placed.path
         self._pipe: PipeOutput | None = None
         self._film: FilmEncoder | ExternalFilmEncoder
         self._external: ExternalFilmEncoder | None = None
@@ -247,17 +238,19 @@ class Writer:
                 if not HOLDINGS[self._format].untold_default:
                     mp4.enable_subtitles(file, self._copier.subtitles_by_default)
             flush_to_disk(self._partial)
-        warnings += self._verify(is_intact)
-        size = self._partial.stat().st_size
-        self._place()
+            size = self._partial.stat().st_size
+        assert self._placed is not None
+        with self._placed.verified():
+            warnings += verify(self._partial, self._expectation(is_intact))
+        self._placed.put()
         return Written(self._output, len(self._film.pts), size, warnings)
 
     def _target(self, resources: ExitStack) -> str | PipeOutput:
         """What the muxer writes to: a file beside the output, or standard output."""
-        if is_pipe(self._output):
+        if self._placed is None:
             self._pipe = PipeOutput(resources.enter_context(standard_output()))
             return self._pipe
-        self._partial = resources.enter_context(partial_file(self._output))
+        self._partial = resources.enter_context(self._placed)
         return f"file:{self._partial.absolute()}"
 
     def _complete_header(self, file: BinaryIO) -> None:
@@ -276,8 +269,8 @@ class Writer:
                 f"report this."
             )
 
-    def _verify(self, is_intact: bool) -> tuple[str, ...]:
-        expected = Expectation(
+    def _expectation(self, is_intact: bool) -> Expectation:
+        return Expectation(
             source=self._source,
             span=self._span,
             is_intact=is_intact,
@@ -293,29 +286,6 @@ class Writer:
             attachments=self._attachments,
             chapters=[_as_read(chapter) for chapter in self._chapters()],
         )
-        try:
-            return verify(self._partial, expected)
-        except VerificationError as error:
-            with self._explained():
-                kept = keep_beside(self._partial, self._output, "unverified")
-            raise VerificationError(
-                f"{error}; it is kept as {kept} instead of put in place: watch it, and report this."
-            ) from error
-
-    def _place(self) -> None:
-        """Give the finished file its name; under another one, rather than lose it."""
-        with self._explained():
-            try:
-                put_in_place(self._partial, self._output, overwrite=self._overwrite)
-            except OSError as error:
-                kept = keep_beside(self._partial, self._output, "finished")
-                is_taken = isinstance(error, FileExistsError)
-                reason = "exists by now" if is_taken else f"cannot be put there ({error.strerror})"
-                raise OutputError(
-                    f"{self._output} {reason}, so the finished film is kept as {kept}: rename it, "
-                    f"or give -y where an output may be replaced."
-                ) from error
-            flush_to_disk(self._output.absolute().parent)
 
     def _muxer_options(self) -> dict[str, str]:
         options: dict[str, str] = dict(_MUXER_OPTIONS[self._format])
@@ -401,28 +371,8 @@ class Writer:
                 self._copier.advance(ticks * packet.time_base)
             self._container.mux(packet)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Say in words what a library says in numbers."""
-        try:
-            yield
-        except BrokenPipeError as error:
-            raise broken_pipe() from error
-        except (av.FFmpegError, OSError, ValueError) as error:
-            if getattr(error, "errno", None) in _FULL_DISK:
-                raise OutputError(
-                    f"The disk is full, {self._output} could not be finished: free some space "
-                    f"or write elsewhere."
-                ) from error
-            if not self._output.absolute().parent.is_dir():
-                raise OutputError(
-                    f"The directory of {self._output} is gone, removed or on a drive that was "
-                    f"taken away, and the film with it: run again, to a place that stays."
-                ) from error
-            raise OutputError(
-                f"{self._output} could not be written with {self._encoding.codec} as "
-                f"{self._format}: {getattr(error, 'strerror', None) or error}."
-            ) from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self._output, f"{self._encoding.codec} as {self._format}")
 
 
 def _as_read(chapter: ContainerChapter) -> Chapter:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -20,17 +18,27 @@ from remaster.media.formats import is_planar, layout_of, planar_format
 from remaster.media.holding import file_tags
 from remaster.media.opening import demuxed, open_source
 from remaster.media.packets import Span
-from remaster.media.piping import PipeOutput, broken_pipe, is_pipe, standard_output
-from remaster.media.placing import flush_to_disk, keep_beside, partial_file, put_in_place
+from remaster.media.piping import PipeOutput, is_pipe, standard_output
+from remaster.media.placed import Placed, explained
+from remaster.media.placing import flush_to_disk
 from remaster.media.probe import Source
 from remaster.media.writer import Written, check_output
 
-__all__ = ["Y4mWriter", "check_even_times", "header", "y4m_encoding", "y4m_notes"]
+__all__ = ["Y4mWriter", "even_rate", "header", "y4m_encoding", "y4m_notes"]
 
 _CHROMA = {"left": "420mpeg2", "center": "420jpeg", "topleft": "420paldv"}
 _RANGES = {"limited": "LIMITED", "full": "FULL"}
 _FRAME = b"FRAME\n"
 _DEFAULT_RATE = Fraction(25)
+_USUAL_RATES = (
+    *(Fraction(1000 * rate, 1001) for rate in (24, 30, 60)),
+    *(Fraction(rate) for rate in (12, 15, 24, 25, 30, 50, 60)),
+)
+_NEAR = Fraction(1, 100)
+_ROUNDING_SECONDS = Fraction(1, 500)
+"""By how much times may lie off their rate: Matroska rounds each to a millisecond."""
+
+_HOW = "plain pictures as Y4M"
 
 
 def y4m_encoding(layout: PixelLayout, pix_fmt: str | None) -> Encoding:
@@ -69,15 +77,20 @@ def y4m_notes(source: Source, video: VideoInfo) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def check_even_times(source: Source, start: Fraction | None, end: Fraction | None) -> None:
-    """Raise OptionsError where a file's pictures do not lie on one rate, half a picture allowed.
+def even_rate(source: Source, start: Fraction | None, end: Fraction | None) -> Fraction | None:
+    """The one rate of a part's pictures, found in their times; None where nothing says it.
 
-    A pipe cannot be looked through beforehand: `Y4mWriter` says how far its pictures were off.
+    A pipe cannot be looked through beforehand: its rate is the one it states, and `Y4mWriter` says
+    how far its pictures were off. What a file states is believed where its pictures agree: it is
+    often a mean that counts how long the last one is held.
+
+    Raises OptionsError where a picture of a file lies more than half a picture off.
     """
-    if is_pipe(source.path) or source.video.frame_rate is None:
-        return
+    stated = source.video.frame_rate
+    if is_pipe(source.path):
+        return stated
     times: list[Fraction] = []
-    with open_source(source.path) as container:
+    with open_source(source.path) as container, suppress(av.FFmpegError):
         place = source.timeline.placer()
         for packet in demuxed(container, container.streams[source.video_index]):
             place(packet)
@@ -85,15 +98,40 @@ def check_even_times(source: Source, start: Fraction | None, end: Fraction | Non
                 times.append(packet.pts * packet.time_base - source.origin)
     until = end if end is not None else max(times, default=Fraction(0)) + 1
     kept = sorted(time for time in times if (start or times[0]) <= time < until)
-    grid = _Grid(source.video.frame_rate)
-    for time in kept:
-        grid.add(time)
+    found: list[_Grid] = []
+    for rates in _likely_rates(kept, stated):
+        found += [_Grid.through(kept, rate) for rate in rates]
+        if found and _off(min(found, key=_off)) <= _ROUNDING_SECONDS:
+            break
+    if not found:
+        return stated
+    grid = min(found, key=_off)
     if grid.is_left:
         raise OptionsError(
             f"{source.name} has a variable frame rate (at {float(grid.where):.3f} s a picture is "
             f"{float(grid.farthest) * 1000:.0f} ms off {float(grid.rate):.3f} a second), which "
             f"Y4M cannot say: give --format mkv."
         )
+    return grid.rate
+
+
+def _likely_rates(
+    times: Sequence[Fraction], stated: Fraction | None
+) -> Iterator[Sequence[Fraction]]:
+    """The stated rate, then the usual ones near the one that was measured, then that one."""
+    yield () if stated is None else (stated,)
+    half = len(times) // 2
+    if not half:
+        return
+    steps = sorted((late - early) / half for early, late in zip(times, times[half:]))
+    step = steps[len(steps) // 2]  # the median: a picture that is held moves few of them
+    if step > 0:
+        yield tuple(rate for rate in _USUAL_RATES if abs(rate * step - 1) <= _NEAR)
+        yield ((1 / step).limit_denominator(1001),)
+
+
+def _off(grid: _Grid) -> Fraction:
+    return abs(grid.farthest)
 
 
 def header(video: VideoInfo) -> bytes:
@@ -126,9 +164,9 @@ class Y4mWriter:
         """As `Writer`. Raises OptionsError and OutputError."""
         check_output(output, source, overwrite=overwrite, named=named)
         assert layout_of(encoding.pixel_format) == video.layout
-        self._output = output
+        self._placed = None if is_pipe(output) else Placed(output, _HOW, overwrite=overwrite)
+        self._output = output if self._placed is None else self._placed.path
         self._video = video
-        self._overwrite = overwrite
         self._span = Span.of(source, start, end)
         self._header = header(video)
         self._grid = _Grid(video.frame_rate or _DEFAULT_RATE)
@@ -140,11 +178,11 @@ class Y4mWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as resources, self._explained():
-            if is_pipe(self._output):
+            if self._placed is None:
                 descriptor = resources.enter_context(standard_output())
                 self._pipe = PipeOutput(descriptor, holds_header=False)
             else:
-                self._partial = resources.enter_context(partial_file(self._output))
+                self._partial = resources.enter_context(self._placed)
                 self._file: BinaryIO = resources.enter_context(self._partial.open("wb"))
             self._send(self._header)
             self._resources = resources.pop_all()
@@ -176,11 +214,11 @@ class Y4mWriter:
         with self._explained():
             self._file.close()
             flush_to_disk(self._partial)
-        self._verify()
-        with self._explained():
             size = self._partial.stat().st_size
-            self._place()
-            flush_to_disk(self._output.absolute().parent)
+        assert self._placed is not None
+        with self._placed.verified():
+            self._verify()
+        self._placed.put()
         return self._written(size)
 
     def _written(self, size: int) -> Written:
@@ -219,36 +257,10 @@ class Y4mWriter:
         wanted = (video.width, video.height, planar_format(video.layout), self._grid.rate)
         if (found, frames, digest.digest()) == (wanted, self._frames, self._digest.digest()):
             return
-        with self._explained():
-            kept = keep_beside(self._partial, self._output, "unverified")
-        raise VerificationError(
-            f"The written file is not what was to be written{reason}; it is kept as {kept} "
-            f"instead of put in place: watch it, and report this."
-        )
+        raise VerificationError(f"The written file is not what was to be written{reason}")
 
-    def _place(self) -> None:
-        try:
-            put_in_place(self._partial, self._output, overwrite=self._overwrite)
-        except OSError as error:
-            kept = keep_beside(self._partial, self._output, "finished")
-            raise OutputError(
-                f"{self._output} cannot be put there ({error.strerror}), so the finished film is "
-                f"kept as {kept}: rename it, or give -y where an output may be replaced."
-            ) from error
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except BrokenPipeError as error:
-            raise broken_pipe() from error
-        except OSError as error:
-            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            reason = "the disk is full" if is_full else error.strerror or os.strerror(errno.EIO)
-            raise OutputError(
-                f"{self._output} could not be finished ({reason}): free some space or write "
-                f"elsewhere."
-            ) from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self._output, _HOW)
 
 
 class _Grid:
@@ -260,6 +272,14 @@ class _Grid:
         self.where = Fraction(0)
         self._first: Fraction | None = None
         self._count = 0
+
+    @classmethod
+    def through(cls, times: Iterable[Fraction], rate: Fraction) -> Self:
+        """The grid of a rate with these times on it."""
+        grid = cls(rate)
+        for time in times:
+            grid.add(time)
+        return grid
 
     def add(self, time: Fraction) -> None:
         """`time` in seconds, one after the other."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -17,13 +18,14 @@ import pytest
 from remaster.errors import OptionsError, OutputError, SourceError
 from remaster.frames import Color, PixelLayout, VideoInfo
 from remaster.media import opening as opening_module
+from remaster.media import y4m as y4m_module
 from remaster.media.containers import Y4M, container_format
 from remaster.media.matroska import late_parts
-from remaster.media.opening import open_source
+from remaster.media.opening import demuxed, open_source
 from remaster.media.piping import PipeInterrupted, PipeOutput, StandardInput, is_pipe
 from remaster.media.probe import probe
 from remaster.media.reader import read_frames
-from remaster.media.y4m import Y4mWriter, header, y4m_encoding
+from remaster.media.y4m import Y4mWriter, even_rate, header, y4m_encoding
 from remaster.pipeline import RunOptions, run
 from tests.clips import Sound, Subtitles, make_clip
 
@@ -49,6 +51,11 @@ def piped(data: bytes) -> Iterator[StandardInput]:
         pipe.stop()
         os.close(receiving)
         thread.join()
+
+
+def kept_bytes(pipe: StandardInput) -> int:
+    """How much of a pipe is in its temporary file at this moment."""
+    return pipe._kept.end - pipe._kept.begin
 
 
 @pytest.fixture
@@ -96,17 +103,17 @@ def test_only_what_is_still_wanted_is_kept() -> None:
     with piped(bytes(40 * MEBIBYTE)) as pipe:
         with closing(pipe.open()) as look:
             look.read_all(MEBIBYTE)
-        assert pipe.kept_bytes >= MEBIBYTE
+        assert kept_bytes(pipe) >= MEBIBYTE
         slow, fast = pipe.open(), pipe.open(is_last=True)
         for _ in range(10):
             fast.read_all(MEBIBYTE)
             slow.read_all(MEBIBYTE)
-            assert pipe.kept_bytes <= 2 * MEBIBYTE
+            assert kept_bytes(pipe) <= 2 * MEBIBYTE
         fast.read_all(MEBIBYTE)
         slow.close()
-        assert pipe.kept_bytes == 0
+        assert kept_bytes(pipe) == 0
         while fast.read(MEBIBYTE):
-            assert pipe.kept_bytes == 0
+            assert kept_bytes(pipe) == 0
         assert os.fstat(pipe._kept._file.fileno()).st_size == 0
 
 
@@ -182,7 +189,7 @@ def test_frames_and_everything_else_come_through_a_pipe(
     pipe = feed(path.read_bytes())
     run(PIPE, tmp_path / "pipe.mkv", options)
     assert contents(tmp_path / "pipe.mkv") == contents(tmp_path / "file.mkv")
-    assert pipe.kept_bytes == 0
+    assert kept_bytes(pipe) == 0
 
 
 def contents(path: Path) -> list[tuple[int, int | None, bytes]]:
@@ -208,7 +215,7 @@ def test_a_subtitle_far_ahead_does_not_fill_the_disk(
 
     def look(_: object) -> None:
         nonlocal most
-        most = max(most, pipe.kept_bytes)
+        most = max(most, kept_bytes(pipe))
 
     options = RunOptions(model="identity", encoder_preset="ultrafast")
     run(PIPE, tmp_path / "out.mkv", options, progress=look)
@@ -257,7 +264,7 @@ def test_an_mp4_with_its_index_at_the_end_is_refused_at_once(
     pipe = feed(path.read_bytes() + bytes(8 * MEBIBYTE))
     with pytest.raises(SourceError, match="index at its end"):
         probe(PIPE)
-    assert pipe.kept_bytes < MEBIBYTE
+    assert kept_bytes(pipe) < MEBIBYTE
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "y4m"])
@@ -380,6 +387,47 @@ def test_a_variable_rate_is_refused_for_y4m(tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match="variable frame rate"):
         run(path, tmp_path / "out.y4m", RunOptions(model="identity"))
     assert not (tmp_path / "out.y4m").exists()
+
+
+def held_at_the_end(path: Path, pictures: int, rate: Fraction) -> Path:
+    """An MP4 of even pictures, the last of which is held for two seconds."""
+    plain = make_clip(path.with_suffix(".mkv"), frames=pictures, rate=rate, size=(32, 32), audio=())
+    with av.open(str(plain)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for packet in packets:
+            packet.stream = stream
+        packets[-1].duration = round(2 / packets[-1].time_base)
+        for packet in packets:
+            output.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(24), Fraction(18)])
+@pytest.mark.parametrize("pictures", [12, 300])
+def test_a_last_picture_that_is_held_leaves_the_rate(
+    tmp_path: Path, pictures: int, rate: Fraction
+) -> None:
+    path = held_at_the_end(tmp_path / "in.mp4", pictures, rate)
+    stated = probe(path).video.frame_rate
+    assert stated is not None and stated < rate * Fraction(99, 100)
+    run(path, tmp_path / "out.y4m", RunOptions(model="identity"))
+    head = (tmp_path / "out.y4m").read_bytes().split(b"\n")[0].decode()
+    found = Fraction(head.split(" F")[1].split()[0].replace(":", "/"))
+    assert abs(found / rate - 1) * pictures < Fraction(1, 50), head
+    assert found == rate or rate == 18
+
+
+def test_damage_in_the_middle_is_no_reason_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> Iterator[object]:
+        yield from islice(demuxed(*arguments), 5)  # type: ignore[arg-type]
+        raise av.InvalidDataError(1094995529, "Invalid data")
+
+    path = make_clip(tmp_path / "in.mkv", frames=20)
+    monkeypatch.setattr(y4m_module, "demuxed", broken)
+    assert even_rate(probe(path), None, None) == 25
 
 
 def test_a_variable_rate_from_a_pipe_is_said(

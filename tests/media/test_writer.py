@@ -18,10 +18,11 @@ import torch
 from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
 
-from remaster.errors import OptionsError, OutputError, VerificationError
+from remaster.errors import OptionsError, OutputError, SourceError, VerificationError
 from remaster.frames import Color, Frame
 from remaster.media import streams as streams_module
 from remaster.media import writer as writer_module
+from remaster.media import y4m as y4m_module
 from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.formats import layout_of
@@ -29,9 +30,10 @@ from remaster.media.packets import payload
 from remaster.media.probe import Chapter, Source, probe
 from remaster.media.reader import read_frames
 from remaster.media.streams import plan_streams
-from remaster.media.texts import convert_subtitle
+from remaster.media.texts import marked_text
 from remaster.media.tracks import Track
 from remaster.media.writer import Writer, Written
+from remaster.media.y4m import Y4mWriter, y4m_encoding
 from tests.clips import Sound, Subtitles, cover_picture, make_clip
 
 MILLISECOND = Fraction(1, 1000)
@@ -300,7 +302,7 @@ def texts(path: Path) -> list[list[tuple[int, int, str]]]:
         for packet in container.demux(subtitles=tuple(range(len(infos)))):
             data = payload(packet, infos[packet.stream_index]) if packet.size else b""
             if data:
-                text = convert_subtitle(data, infos[packet.stream_index].codec, "subrip").decode()
+                text = marked_text(data, infos[packet.stream_index].codec)
                 start, length = packet.pts * packet.time_base, packet.duration * packet.time_base
                 tracks[packet.stream_index].append(
                     (round(start * 1000), round(length * 1000), text)
@@ -519,6 +521,19 @@ def test_dropped_streams_are_named_before_work(tmp_path: Path) -> None:
 
 
 @contextmanager
+def writing(
+    path: Path, output: Path, *, overwrite: bool = False
+) -> Iterator[tuple[Writer | Y4mWriter, list[Frame]]]:
+    """A writer of the kind that an output asks for, and what it is to write."""
+    source = probe(path)
+    is_y4m = output.suffix == ".y4m"
+    encoding = y4m_encoding(source.video.layout, None) if is_y4m else encoding_for(source, output)
+    kind = Y4mWriter if is_y4m else Writer
+    with kind(output, source, source.video, encoding, overwrite=overwrite) as writer:
+        yield writer, list(read_frames(source))
+
+
+@contextmanager
 def begun(
     path: Path, output: Path, *, overwrite: bool = False
 ) -> Iterator[tuple[Writer, list[Frame]]]:
@@ -578,6 +593,56 @@ def test_a_file_that_differs_is_not_put_in_place(
     kept = tmp_path / "out.unverified.mp4"
     assert sorted(os.listdir(tmp_path)) == ["in.mp4", kept.name]
     assert len(picture_times(kept)) == 12
+
+
+class _Mistake(Exception):
+    """As of a bug."""
+
+
+@pytest.mark.parametrize("target", ["out.mkv", "out.y4m"])
+@pytest.mark.parametrize(
+    "error",
+    [SourceError("in.mkv is gone"), OSError(5, "Input/output error"), KeyboardInterrupt, _Mistake],
+)
+def test_a_finished_film_outlives_a_check_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, error: BaseException
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    path, output = make_clip(tmp_path / "in.mkv"), tmp_path / target
+    module = y4m_module if target.endswith("y4m") else writer_module
+    is_told = isinstance(error, (SourceError, OSError))
+    monkeypatch.setattr(module, "open_source" if module is y4m_module else "verify", fails)
+    wanted = VerificationError if is_told else (KeyboardInterrupt, _Mistake)
+    with pytest.raises(wanted) as caught, writing(path, output) as (writer, frames):
+        for frame in frames:
+            writer.write(frame)
+        writer.finish()
+    kept = tmp_path / f"out.unverified{output.suffix}"
+    assert sorted(os.listdir(tmp_path)) == ["in.mkv", kept.name]
+    assert len(picture_times(kept)) == len(frames)
+    notes = getattr(caught.value, "__notes__", [])
+    assert str(kept) in (str(caught.value) if is_told else "".join(notes))
+
+
+@pytest.mark.parametrize("target", ["out.mkv", "out.y4m"])
+def test_a_link_stays_a_link_and_locks_its_file(tmp_path: Path, target: str) -> None:
+    path, output = make_clip(tmp_path / "in.mkv"), tmp_path / target
+    real = tmp_path / "elsewhere" / f"film{output.suffix}"
+    real.parent.mkdir()
+    real.write_bytes(b"old")
+    output.symlink_to(real)
+    with writing(path, output, overwrite=True) as (writer, frames):
+        with (
+            pytest.raises(OutputError, match="Another run is writing"),
+            writing(path, real, overwrite=True),
+        ):
+            pass
+        for frame in frames:
+            writer.write(frame)
+        assert writer.finish().path == real
+    assert output.is_symlink() and len(picture_times(real)) == len(frames)
 
 
 @pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
