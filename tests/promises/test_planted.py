@@ -435,7 +435,14 @@ FAULTS = [
         "covers",
         clip=FULL_MKV,
     ),
-    Fault("the cover is a film", plain_cover, "covers", True, FULL_MP4, "in.mp4", "out.mp4"),
+    Fault(
+        "the cover is a film",
+        plain_cover,
+        "covers",
+        clip=FULL_MP4,
+        source="in.mp4",
+        target="out.mp4",
+    ),
     Fault(
         "languages are lost",
         instead(streams_module, "held_track_tags", lambda *_: {}),
