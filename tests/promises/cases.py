@@ -21,6 +21,7 @@ SIZE = (96, 64)
 NTSC, NTSC_FILM = Fraction(30000, 1001), Fraction(24000, 1001)
 MS = Fraction(1, 1000)
 UNEVEN = (0, 40, 120, 160, 500, 501, 543, 600, 740, 741, 900, 1041, 1500)
+HELD = (*range(0, 520, 40), *range(7520, 8000, 42))
 LINES = [(0.0, 0.2, "One"), (0.25, 0.5, "Two\nlines"), (0.55, 0.7, "a < b & c")]
 BT709 = Color("bt709", "limited", "bt709", "bt709")
 FULL = Color("bt709", "full", "bt709", "iec61966-2-1")
@@ -139,6 +140,15 @@ def _timing() -> list[Case]:
             {"time_base": MS, "pts": UNEVEN, "bframes": 2},
         )
         for a, b in (("mkv", "mkv"), ("mkv", "mp4"), ("mp4", "mkv"), ("mp4", "mov"))
+    ]
+    cases += [
+        Case(
+            f"a drawing held for 7 s among B-frames keeps its time in {target}",
+            f"in.{target}",
+            f"out.{target}",
+            {"time_base": MS, "pts": HELD, "bframes": 2},
+        )
+        for target in ("mkv", "mp4")
     ]
     cases += [
         Case(

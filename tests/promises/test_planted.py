@@ -54,12 +54,11 @@ class Fault:
     is_seen: bool = True
     """Refused as an output."""
 
-    warns: str = ""
-    """What the program says instead, where it is not refused."""
-
     clip: Mapping[str, Any] = field(default_factory=lambda: {"color": NTSC_COLOR, "bframes": 2})
     source: str = "in.mkv"
     target: str = "out.mkv"
+    warns: str = ""
+    """What the program says instead, where it is not refused."""
 
 
 def on_film(change: Callable[[int, Packet[Stream]], bool]) -> Plant:
