@@ -118,15 +118,23 @@ def even_rate(source: Source, start: Fraction | None, end: Fraction | None) -> F
 def _likely_rates(
     times: Sequence[Fraction], stated: Fraction | None
 ) -> Iterator[Sequence[Fraction]]:
-    """The stated rate, then the usual ones near the one that was measured, then that one."""
-    yield () if stated is None else (stated,)
+    """A usual rate that is stated, usual ones near the measured one, any other, the measured one.
+
+    A stated rate that is not usual may be a mean, close to a usual one in a short film.
+    """
+    said = () if stated is None else (stated,)
     half = len(times) // 2
     if not half:
+        yield said
         return
+    if stated in _USUAL_RATES:
+        yield said
     steps = sorted((late - early) / half for early, late in zip(times, times[half:]))
     step = steps[len(steps) // 2]  # the median: a picture that is held moves few of them
     if step > 0:
         yield tuple(rate for rate in _USUAL_RATES if abs(rate * step - 1) <= _NEAR)
+    yield said
+    if step > 0:
         yield ((1 / step).limit_denominator(1001),)
 
 
