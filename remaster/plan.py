@@ -110,6 +110,8 @@ def make_plan(
     )
     if not is_pipe(source_path) and not is_pipe(output):
         notes += _room(source_path, output, start, end, source.duration_seconds)
+    if options.preview is not None and start is not None and end is not None:
+        notes = (f"the part from {float(start):.1f} s to {float(end):.1f} s", *notes)
     if container == Y4M:
         target = replace(target, frame_rate=even_rate(source, start, end))
         notes += y4m_notes(source, target)

@@ -45,8 +45,9 @@ def container_format(path: Path, named: str | None = None) -> str:
     try:
         return _EXTENSIONS[extension]
     except KeyError:
+        ending = f"ends in {path.suffix}" if path.suffix else "has no ending"
         raise OptionsError(
-            f"The output {path.name} ends in {path.suffix or 'nothing'!r}: it must end in "
+            f"The output {path.name} {ending}: it must end in "
             f"{', '.join(_EXTENSIONS)}, or --format must say what it is."
         ) from None
 

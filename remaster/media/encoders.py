@@ -174,7 +174,7 @@ def choose_encoding(
         fitting = [end for end, name in CONTAINERS.items() if _holds(name, codec)]
         raise OptionsError(
             f"A {container} file cannot hold video from {codec}: write to {' or '.join(fitting)}, "
-            f"or choose another --codec."
+            f"or give --codec {' or '.join(name for name in _SOFTWARE if _holds(container, name))}."
         )
     pixel_format = _pixel_format(codec, layout, pix_fmt)
     traits = _ENCODERS[codec]

@@ -221,6 +221,12 @@ class ExternalFilmEncoder:
             said = replace(said, tags={**said.tags, "title": title})
         describe_film(self.stream, self._video, container.format.name, said)
 
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of what the program made; the first packets must have come."""
+        assert self._template is not None, "packets say what the stream is"
+        return self._template.codec_context.codec.canonical_name
+
     def encode(self, frame: Frame | None) -> list[Packet[VideoStream]]:
         """Packets that are ready after one more frame, or after the last with None.
 

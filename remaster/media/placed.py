@@ -36,6 +36,11 @@ def explained(output: Path, how: str) -> Iterator[None]:
         yield
     except BrokenPipeError as error:
         raise broken_pipe() from error
+    except UnicodeError as error:
+        raise OutputError(
+            f"The name {output} cannot be said in this terminal's character set: set "
+            f"LC_ALL=C.UTF-8."
+        ) from error
     except (av.FFmpegError, OSError, ValueError) as error:
         if getattr(error, "errno", None) in _FULL_DISK:
             raise OutputError(

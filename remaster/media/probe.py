@@ -36,6 +36,13 @@ _PCM_BYTES = {
     for bits in (16, 24, 32, 64)
     for order in ("le", "be")
 }
+_FASTEST_RATE = 1000
+"""A second; a container that says more gives its clock's rate."""
+
+_USUAL_RATES = (
+    *(Fraction(rate) for rate in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 100, 120)),
+    *(Fraction(rate * 1000, 1001) for rate in (12, 15, 24, 30, 48, 60, 120)),
+)
 _DURATION_TAG = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _CENTERED_CHROMA = ("mpeg1video", "mjpeg")
 
@@ -322,6 +329,16 @@ def _mirror(frame: VideoFrame) -> tuple[int, int, int, int] | None:
     return None
 
 
+def _frame_rate(stream: VideoStream) -> Fraction | None:
+    """The average rate, or the usual one that it is within a thousandth of."""
+    stated = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    rate = next((each for each in stated if each and each <= _FASTEST_RATE), None)
+    if rate is None:
+        return None
+    usual = min(_USUAL_RATES, key=lambda each: abs(rate / each - 1))
+    return usual if abs(rate / usual - 1) < Fraction(1, 1000) else rate
+
+
 def _describe_video(
     stream: VideoStream, frame: VideoFrame, duration_seconds: float | None
 ) -> tuple[VideoInfo, tuple[str, ...]]:
@@ -330,7 +347,7 @@ def _describe_video(
     context = stream.codec_context
     layout = layout_of(frame.format.name)
     is_rgb = layout.subsampling == "rgb"
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or None
+    rate = _frame_rate(stream)
     matrix = MATRICES.get(frame.colorspace) or MATRICES.get(context.colorspace)
     color_range = RANGES.get(frame.color_range) or RANGES.get(context.color_range)
     described, guessed = color.describe(

@@ -25,14 +25,13 @@ from remaster.media.deinterlace import Deinterlaced, FieldReport, deinterlaced
 from remaster.media.fields import Choice, Order
 from remaster.media.formats import is_planar, planar_format, plane_order
 from remaster.media.opening import MOST_SOURCE_PIXELS, demuxed, open_source, size_of
-from remaster.media.packets import RESTART_SECONDS
+from remaster.media.packets import FORMATS_WITHOUT_PTS, RESTART_SECONDS
 from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
 from remaster.media.steady import Steady
 
 __all__ = ["DamageReport", "FieldReport", "read_frames"]
 
-_FORMATS_WITHOUT_PTS = ("avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "dirac", "obu")
 _MISSING_SECONDS = 0.5
 """Less may be a long last picture."""
 
@@ -275,7 +274,7 @@ class _Clock:
         assert stream.time_base is not None
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._step = max(1, round(1 / rate / stream.time_base))
-        self._has_pts = format_name not in _FORMATS_WITHOUT_PTS
+        self._has_pts = format_name not in FORMATS_WITHOUT_PTS
         self._context = stream.codec_context
         self._waiting: list[int] = []
         self._next = 0

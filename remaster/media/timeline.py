@@ -22,8 +22,10 @@ from remaster.media.opening import demuxed
 
 __all__ = ["Break", "Timeline", "read_timeline"]
 
-_BACKWARD_SECONDS = 1
-"""Decoding times only grow, and seldom by more; what is farther off has to be confirmed."""
+_BACKWARD_SECONDS = Fraction(3, 10)
+_ONWARD_SECONDS = 1
+"""Decoding times only grow, and seldom by more than a second; what is farther off has to be
+confirmed. Parts shorter than the step back cannot be told from damage."""
 
 _FORWARD_SECONDS = 10
 """Further ahead, in picture and sound together, is another clock too; less is a gap, and kept."""
@@ -132,7 +134,7 @@ class _Run:
     def add(self, seen: _Seen) -> None:
         if not self.parts:
             self.parts.append(_Part(seen.position, seen.time, seen.time, seen.end))
-        elif abs(seen.time - self.parts[-1].last) <= _BACKWARD_SECONDS:
+        elif -_BACKWARD_SECONDS <= seen.time - self.parts[-1].last <= _ONWARD_SECONDS:
             self.strays.update(each.position for each in self.waiting)
             self.waiting.clear()
             self._extend(seen)

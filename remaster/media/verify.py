@@ -137,7 +137,7 @@ def _check_picture(found: Source, expected: Expectation) -> None:
     video, wanted = found.video, expected.video
     film = found.streams[found.video_index]
     _check((video.width, video.height), (wanted.width, wanted.height), "size")
-    _check(film.codec, av.Codec(expected.codec, "w").canonical_name, "codec of the film")
+    _check(film.codec, expected.codec, "codec of the film")
     _check(video.layout, wanted.layout, "depth or chroma sampling")
     _check(video.sample_aspect_ratio, wanted.sample_aspect_ratio, "pixel aspect ratio")
     if (found.rotation - expected.rotation + 1) % 360 > 2:  # a degree is what rounding does

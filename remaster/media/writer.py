@@ -276,7 +276,7 @@ class Writer:
             is_intact=is_intact,
             container=self._format,
             video=self._video,
-            codec=self._encoding.codec,
+            codec=self._codec,
             pts=self._film.pts,
             rotation=self._source.rotation,
             mirror=self._source.mirror,
@@ -299,6 +299,7 @@ class Writer:
             self._copier.attachment(planned.stream)[0] for planned in self.plan.having("attach")
         ]
         self._add_streams()
+        self._codec = self._film.codec
         self._container.start_encoding()
         if self._pipe is not None:
             self._pipe.release(self._complete_header)

@@ -21,14 +21,16 @@ CLOCK = 90000
 STEP = CLOCK // 25
 
 
-def part(folder: Path, kind: tuple[str, str, str], start: int = 0, bframes: int = 2) -> bytes:
+def part(
+    folder: Path, kind: tuple[str, str, str], start: int = 0, bframes: int = 2, frames: int = 100
+) -> bytes:
     name, codec, sound = kind
     offset = Fraction(start)
     path = make_clip(
         folder / name,
         codec=codec,
         bframes=bframes,
-        frames=100,
+        frames=frames,
         video_offset_seconds=offset,
         audio=(Sound(sound, offset_seconds=offset),),
     )
@@ -94,6 +96,22 @@ def test_joined_parts_follow_one_another(
     source = probe(whole)
     assert len(source.timeline.joints) == len(starts) - 1
     assert source.duration_seconds == pytest.approx(4 * len(starts), abs=0.3)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
+@pytest.mark.parametrize("frames", [(20, 100), (100, 25, 100)])
+def test_short_parts_are_parts(
+    tmp_path: Path, kind: tuple[str, str, str], frames: tuple[int, ...]
+) -> None:
+    whole = tmp_path / f"whole{Path(kind[0]).suffix}"
+    whole.write_bytes(b"".join(part(tmp_path, kind, frames=count) for count in frames))
+    damage = DamageReport()
+    times = [frame.pts for frame in read_frames(probe(whole), damage=damage)]
+    assert damage in (DamageReport(), DamageReport(mended_times=1))  # a VOB's at a joint
+    assert len(times) == sum(frames)
+    steps = [b - a for a, b in pairwise(times)]
+    assert sum(abs(step - STEP) > 1 for step in steps) <= len(frames)
+    assert all(STEP - 1 <= step < 4 * STEP for step in steps)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind[0])
