@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +28,16 @@ FASTEST = {
 }
 
 
+CODECS = {
+    "libx264": "h264",
+    "libx265": "hevc",
+    "libsvtav1": "av1",
+    "libvpx-vp9": "vp9",
+    "prores_ks": "prores",
+    "ffv1": "ffv1",
+}
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.promise)
 def test_promise(tmp_path: Path, case: Case) -> None:
     source = make_film(tmp_path / case.source, case.clip)
@@ -37,15 +48,23 @@ def test_promise(tmp_path: Path, case: Case) -> None:
     said = "\n".join((*result.plan.notes, *result.warnings))
     for words in case.says:
         assert re.search(words, said), said
-    options = result.plan
+    before = read(source)
+    start, end = (given.get(name) for name in ("start", "end"))
     broken = differences(
-        read(source),
+        before,
         read(output),
-        start=options.start or 0,  # type: ignore[arg-type]
-        end=options.end,
+        start=_on_ticks(start or Fraction(0), before.tick),
+        end=None if end is None else _on_ticks(end, before.tick),
         turns_into=case.turns_into,
+        size=case.size or tuple(side * given.get("scale", 1) for side in before.size),
+        codec=CODECS[given["codec"]],
     )
     assert set(broken) == case.loses
+
+
+def _on_ticks(seconds: Fraction, tick: Fraction) -> Fraction:
+    """The first tick at or after a time: a part is cut there."""
+    return math.ceil(seconds / tick) * tick
 
 
 def remastered(source: Path, output: Path, **options: object) -> RunResult:
