@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+
+from remaster import pipeline
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -26,6 +29,28 @@ def repeatable() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     torch.set_rng_state(state)
+
+
+@pytest.fixture(autouse=True)
+def enough_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test fails because the machine is busy; those about memory say how much there is."""
+    monkeypatch.setattr(pipeline, "available_memory", lambda: None)
+
+
+@pytest.fixture
+def signals_arrive() -> Iterator[None]:
+    """Programs that a test starts are stopped by signals, even where the tests ignore them.
+
+    In the background of a shell and under `nohup` signals are ignored, and children inherit it.
+    """
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session")

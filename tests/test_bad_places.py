@@ -20,7 +20,7 @@ from remaster.media.probe import probe
 from remaster.options import RunOptions
 from remaster.pipeline import run
 from tests.clips import make_clip
-from tests.test_bad_input import as_nobody
+from tests.test_bad_input import as_plain_user
 
 FAST = RunOptions(encoder_preset="ultrafast", model="identity", scale=1)
 AGAIN = RunOptions(encoder_preset="ultrafast", model="identity", scale=1, overwrite=True)
@@ -136,7 +136,7 @@ def test_a_folder_that_may_not_be_written_to(source: Path, place: Path) -> None:
             "remaster.media.writer.check_output("
             "__import__('pathlib').Path(sys.argv[1]) / 'o.mkv', None, overwrite=False)"
         )
-        assert "cannot be written to" in as_nobody(statement, place)
+        assert "cannot be written to" in as_plain_user(statement, place)
     else:
         refused(source, place / "out.mkv", "cannot be written to")
 
@@ -189,6 +189,8 @@ def test_the_input_by_any_name_is_not_the_output(
 
 
 def test_the_input_through_another_mount(source: Path, place: Path) -> None:
+    if shutil.which("mount") is None:
+        pytest.skip("no program to mount with")
     mounted = subprocess.run(["mount", "--bind", source.parent, place], capture_output=True)
     if mounted.returncode:
         pytest.skip("no right to mount")

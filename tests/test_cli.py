@@ -257,6 +257,7 @@ def test_a_result_that_cannot_be_printed_is_a_failure() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("signals_arrive")
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_stopped_run_leaves_nothing(tmp_path: Path, signal_name: str) -> None:
     source = make_clip(tmp_path / "in.mp4", size=(320, 240), frames=400, audio=())

@@ -151,6 +151,7 @@ def test_a_reader_that_goes_away_ends_the_run(tmp_path: Path, named: str) -> Non
 
 
 @posix
+@pytest.mark.usefixtures("signals_arrive")
 def test_a_run_that_waits_for_its_input_can_be_stopped(tmp_path: Path) -> None:
     data = make_clip(tmp_path / "in.mkv", frames=200, audio=(), codec="ffv1").read_bytes()
     command = [*RUN, "-", "-o", "out.mkv", "--progress", "json", *FAST]

@@ -74,6 +74,7 @@ def test_a_wrong_ffmpeg_is_only_a_warning(monkeypatch: pytest.MonkeyPatch) -> No
 def test_little_memory_and_disk_are_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_free_memory", lambda: 10**8)
     monkeypatch.setattr(doctor, "_LITTLE_DISK", 10**18)
-    result = call()
+    result = call("--json")
     assert result.exit_code == 0
-    assert result.stdout.count("warning") == 3
+    states = {check["name"]: check["state"] for check in json.loads(result.stdout)["checks"]}
+    assert {states[name] for name in ("memory", "disk here", "disk temp")} == {"warning"}

@@ -58,6 +58,9 @@ class Case:
     turns_into: str = ""
     """The pixel format, where it is another by design."""
 
+    size: tuple[int, int] | None = None
+    """(width, height), where it is not that of the source times the scale asked for."""
+
 
 def make_film(path: Path, clip: Mapping[str, Any]) -> Path:
     """A clip with numbers, bars, a flash and a beep, unless `clip` says otherwise."""
@@ -530,6 +533,7 @@ def _pictures() -> list[Case]:
             "out.mp4",
             {"codec": "ffv1", "pix_fmt": "yuv420p", "size": (97, 65), "color": BT709},
             says=["odd side"],
+            size=(98, 66),
         ),
     ]
     return cases
@@ -672,7 +676,12 @@ def _rest() -> list[Case]:
                 f"a part of {a} in {b} is cut to the frame",
                 f"in.{a}",
                 f"out.{b}",
-                {"frames": 50, "bframes": 2, "chapters": CHAPTERS},
+                {
+                    "frames": 50,
+                    "bframes": 2,
+                    "chapters": CHAPTERS,
+                    "subtitles": (Subtitles(LINES, "mov_text" if a == "mp4" else "subrip"),),
+                },
                 {"start": Fraction(1, 5), "end": Fraction(6, 5)},
             )
             for a, b in (("mkv", "mkv"), ("mp4", "mp4"), ("mkv", "mp4"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,8 +24,12 @@ from tests.promises.drawing import BARS, BARS_END, BITS, CODE_END, OLD_WEIGHTS, 
 
 MILLISECOND = Fraction(1, 1000)
 _LOUD = 0.3
+_ACROSS = (0.2, 0.5, 0.8)
+"""Where in a bar its colour is looked at: near its sides a shift of chroma shows."""
+
 _WORDS_OF_MATRIX = {1: "bt709", 9: "bt2020nc"}
 _AV_MATRIX_RGB = 0
+_LIMITED_BT709 = (1, 1)
 _WRITING_TAGS = (
     "encoder",
     "software",
@@ -38,6 +42,7 @@ _CODING_TAGS = ("encoder", "handler_name", "vendor_id", "language", "title", "na
 _SAME_LANGUAGES = {"fra": "fre", "deu": "ger", "nld": "dut"}
 """ISO 639-2 has two words for some; MOV knows one of them."""
 
+_SAYING_LENGTHS = ("mov", "matroska")
 _CLOCKS_OF_THEIR_OWN = ("mpegts", "mpeg")
 _SAME_FLAGS = (
     (Disposition.hearing_impaired, Disposition.captions),
@@ -78,11 +83,17 @@ class Found:
     """a, b, c, d of the display matrix, in 1/65536."""
 
     light: tuple[tuple[int, ...], ...]
+    container: str
+    """FFmpeg's name of the demuxer."""
+
+    tick: Fraction
+    """Seconds per unit of the film's times."""
+
     film: Track
     times: list[Fraction]
     codes: list[int]
     bars: list[np.ndarray]
-    """(6, 3) R'G'B' of each picture."""
+    """(18, 3) R'G'B' of each picture: of each bar its left, middle and right."""
 
     flashes: list[Fraction]
     tracks: list[Track]
@@ -107,6 +118,8 @@ def read(path: Path) -> Found:
         first: VideoFrame | None = None
         for packet in container.demux():
             if packet.stream.index == film.index:
+                if packet.size and packet.pts is not None:
+                    _take(packet, found.film)
                 for picture in _decoded(packet):
                     assert isinstance(picture, VideoFrame)
                     first = first or picture
@@ -135,10 +148,17 @@ def differences(
     start: Fraction = Fraction(0),
     end: Fraction | None = None,
     turns_into: str = "",
+    size: tuple[int, int] | None = None,
+    codec: str = "",
 ) -> list[str]:
-    """The promises that are broken, in words; `start` and `end` are what was asked for."""
+    """The promises that are broken, in words.
+
+    `start` and `end` are where the part begins and ends on the source's ticks, `size` and `codec`
+    what was asked for: those of `before`, unless said.
+    """
     window = [i for i, t in enumerate(before.times) if start <= t and (end is None or t < end)]
     is_whole = start == 0 and end is None
+    flashes = [t - start for t in before.flashes if start <= t and (end is None or t < end)]
     broken: list[str] = []
 
     def hold(promise: str, is_kept: object) -> None:
@@ -149,6 +169,10 @@ def differences(
     hold("frame count", len(after.times) == len(times))
     hold("frame order", after.codes == [before.codes[i] for i in window])
     hold("frame times", _near(after.times, times))
+    hold("size", after.size == (size or before.size))
+    hold("film codec", after.codec == (codec or before.codec))
+    if all(each.container.startswith(_SAYING_LENGTHS) for each in (before, after)):
+        hold("end of the film", _near(_film_end(after), _film_end(before, start, end)))
     hold("colours", _same_bars([before.bars[i] for i in window], after.bars))
     hold("colour tags", _same_color(before.color, after.color))
     sampling = turns_into or _plain(before.pixel_format)
@@ -171,23 +195,54 @@ def differences(
     hold("covers", sorted(c for _, c in before.covers) == sorted(c for _, c in after.covers))
     hold("cover names", sorted(before.covers) == sorted(after.covers))
     hold("chapters", _same_chapters(before.chapters, after.chapters, start, end))
-    hold(
-        "streams",
-        [(t.kind, _codec(t)) for t in before.tracks] == [(t.kind, _codec(t)) for t in after.tracks],
-    )
+    kinds = [[(t.kind, _codec(t, each.container)) for t in each.tracks] for each in (before, after)]
+    hold("streams", kinds[0] == kinds[1])
     for old, new in zip(before.tracks, after.tracks):
         hold(f"{old.kind} language", old.language == new.language)
         hold(f"{old.kind} title", old.title == new.title)
         hold(f"{old.kind} flags", _same_flags(old.flags, new.flags, _is_lonely(old, before)))
         hold(f"{old.kind} tags", all(new.tags.get(k) == v for k, v in old.tags.items()))
-        if is_whole and old.kind == new.kind:
-            _hold_packets(old, new, hold)
-            if old.beep is not None and before.flashes:
-                distances = [
-                    t.beep and t.beep - f.flashes[0] for t, f in ((old, before), (new, after))
-                ]
-                hold("beep at the flash", _near([distances[0]], [distances[1]]))
+        if old.kind != new.kind:
+            continue
+        _hold_packets(old if is_whole else _part(old, new, start, end), new, hold)
+        if old.beep is not None and flashes:
+            is_heard = new.beep is not None and bool(after.flashes)
+            distances = [new.beep - after.flashes[0]] if is_heard else []
+            hold("beep at the flash", _near(distances, [old.beep - start - flashes[0]]))
     return broken
+
+
+def _part(old: Track, new: Track, start: Fraction, end: Fraction | None) -> Track:
+    """The packets of a track that lie in a part, at their times there.
+
+    One that ends or begins on the edge of the part, as exactly as containers say it, may be there.
+    """
+    stop = None if end is None else end - start
+    packets = []
+    for time, length, is_key, data in old.packets:
+        assert time is not None
+        begin, over = time - start, time - start + length
+        if over <= -MILLISECOND or (stop is not None and begin >= stop + MILLISECOND):
+            continue
+        is_on_edge = over <= MILLISECOND or (stop is not None and begin >= stop - MILLISECOND)
+        if is_on_edge and data not in (new.packets[0][3], new.packets[-1][3]):
+            continue
+        if old.kind == "subtitle":
+            begin, over = max(begin, Fraction(0)), over if stop is None else min(over, stop)
+        packets.append((begin, over - begin, is_key, data))
+    return replace(old, packets=packets)
+
+
+def _film_end(
+    found: Found, start: Fraction = Fraction(0), end: Fraction | None = None
+) -> list[Fraction]:
+    """When the last picture of a part is over, where the file says how long it is shown."""
+    shown = [
+        (time - start, length)
+        for time, length, *_ in found.film.packets
+        if time is not None and start <= time and (end is None or time < end)
+    ]
+    return [sum(max(shown), Fraction(0))] if shown else []
 
 
 def _hold_packets(old: Track, new: Track, hold: object) -> None:
@@ -234,6 +289,8 @@ def _described(container: av.container.InputContainer, film: VideoStream) -> Fou
         (context.width, context.height),
         context.codec.canonical_name,
         *("", (0, 0, 0, 0), Fraction(1), (), ()),
+        container=container.format.name,
+        tick=film.time_base or Fraction(0),
         film=_track(film),
         times=[],
         codes=[],
@@ -352,7 +409,9 @@ def _look_at(picture: VideoFrame, found: Found, film: VideoStream) -> None:
     values = [row((i + 0.5) / BITS).mean() for i in range(BITS)]
     found.codes.append(sum(int(v > 0.5) << (BITS - 1 - i) for i, v in enumerate(values)))
     bars = rgb((CODE_END + BARS_END) / 2)
-    found.bars.append(np.stack([bars((i + 0.5) / len(BARS)) for i in range(len(BARS))]))
+    found.bars.append(
+        np.stack([bars((i + x) / len(BARS)) for i in range(len(BARS)) for x in _ACROSS])
+    )
     if rgb((1 + BARS_END) / 2)(0.5).mean() > 0.5:
         found.flashes.append(time)
 
@@ -413,17 +472,17 @@ def _near(found: Collection[Fraction | None], wanted: Collection[Fraction | None
 
 
 def _same_bars(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
-    return all(np.abs(a - b).max() < 0.03 for a, b in zip(before, after))
+    """Closely in the middle of each bar; near its sides coding lets colours bleed."""
+    bounds = np.tile([0.08, 0.03, 0.08], len(BARS))[:, None]
+    return all((np.abs(a - b) < bounds).all() for a, b in zip(before, after))
 
 
 def _same_color(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
-    """Nothing that was said is said otherwise, and nothing stays unsaid."""
+    """Nothing that was said is said otherwise, and nothing stays unsaid; R'G'B' becomes BT.709."""
     unsaid = (2, 0, 2, 2)
-    is_rgb = before[0] == _AV_MATRIX_RGB
-    return all(
-        b != u and (a in (u, b) or (is_rgb and i < 2))
-        for i, (a, b, u) in enumerate(zip(before, after, unsaid))
-    )
+    if before[0] == _AV_MATRIX_RGB:
+        before = (*_LIMITED_BT709, *before[2:])
+    return all(b != u and a in (u, b) for a, b, u in zip(before, after, unsaid))
 
 
 def _plain(pixel_format: str) -> str:
@@ -462,10 +521,12 @@ def _same_chapters(
     )
 
 
-def _codec(track: Track) -> str:
+def _codec(track: Track, container: str) -> str:
     """MP4 has one word for two kinds of MPEG sound; their packets say which they are."""
-    same = "mp2" if track.codec == "mp3" else track.codec
-    return "text" if _is_text(track.codec) else same
+    if track.codec in ("mp2", "mp3") and "mp4" in container:
+        layer = 4 - (track.packets[0][3][1] >> 1 & 3)
+        return f"mp{layer}"
+    return "text" if _is_text(track.codec) else track.codec
 
 
 def _is_text(codec: str) -> bool:

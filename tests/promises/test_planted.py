@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from remaster import pipeline, plan
-from remaster.errors import OutputError
+from remaster.errors import OutputError, VerificationError
 from remaster.frames import Frame
 from remaster.media import film as film_module
 from remaster.media import streams as streams_module
@@ -51,14 +51,18 @@ class Fault:
     name: str
     plant: Plant
     breaks: str
-    is_seen: bool = True
-    """Refused as an output."""
+    words: str = ""
+    """Of the error when the written file is read back; empty: the program cannot see it."""
+
+    is_foreseen: bool = False
+    """Whether the rehearsal sees it before work, too."""
+
+    warns: str = ""
+    """What the program says where it is not refused."""
 
     clip: Mapping[str, Any] = field(default_factory=lambda: {"color": NTSC_COLOR, "bframes": 2})
     source: str = "in.mkv"
     target: str = "out.mkv"
-    warns: str = ""
-    """What the program says instead, where it is not refused."""
 
 
 def on_film(change: Callable[[int, Packet[Stream]], bool]) -> Plant:
@@ -325,6 +329,63 @@ def eight_bits(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(plan, "choose_encoding", choose)
 
 
+def taken(change: Callable[[int, Packet[Stream]], bool]) -> Plant:
+    """Every packet of sound before it is counted; False loses it."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        plain = Track.take
+        numbers = {"audio": 0}
+
+        def take(self: Track, packet: Packet[Stream], span: Any) -> Iterator[Packet[Stream]]:
+            if self.info.kind == "audio":
+                numbers["audio"] += 1
+                if not change(numbers["audio"], packet):
+                    return
+            yield from plain(self, packet, span)
+
+        patch.setattr(Track, "take", take)
+
+    return plant
+
+
+def another_codec(codec: str) -> Plant:
+    """Sound that is copied under another name."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        plain = streams_module.new_stream
+
+        def new_stream(planned: Any, source: Stream, output: OutputContainer) -> Stream:
+            if planned.stream.kind != "audio":
+                return plain(planned, source, output)
+            return output.add_mux_stream(codec, rate=48000)
+
+        patch.setattr("remaster.media.copying.new_stream", new_stream)
+
+    return plant
+
+
+def early_ends(writer: Writer, output: OutputContainer) -> None:
+    output.set_chapters([{**c, "end": c["end"] - 20} for c in writer._chapters()])
+
+
+def smaller(film: FilmEncoder) -> None:
+    film.stream.codec_context.width -= 2
+
+
+def finer_chroma(film: FilmEncoder) -> None:
+    film.stream.codec_context.pix_fmt = "yuv444p"
+
+
+def by_another_encoder(patch: pytest.MonkeyPatch) -> None:
+    plain = FilmEncoder.__init__
+
+    def init(self: FilmEncoder, output: Any, video: Any, encoding: Any, *rest: Any) -> None:
+        other = replace(encoding, codec="mpeg4", options={})
+        plain(self, output, video, other, *rest)
+
+    patch.setattr(FilmEncoder, "__init__", init)
+
+
 def swapped(frames: list[Frame]) -> list[Frame]:
     a, b = frames[5], frames[6]
     frames[5], frames[6] = replace(a, planes=b.planes), replace(b, planes=a.planes)
@@ -348,22 +409,37 @@ FAULTS = [
         "the last frame is not read",
         on_frames(lambda f: f[:-1]),
         "frame count",
-        is_seen=False,
         warns="^1 pictures of the source gave no frame",
     ),
-    Fault("a frame is read twice", on_frames(doubled), "frame count"),
+    Fault(
+        "a frame is read twice",
+        on_frames(doubled),
+        "frame count",
+        words="where the source has no picture",
+    ),
     Fault(
         "a frame comes 10 ms late from the reader",
         on_frames(lambda f: [*f[:4], replace(f[4], pts=f[4].pts + 10), *f[5:]]),
         "frame times",
+        words="where the source has no picture",
     ),
-    Fault("two pictures change places", on_frames(swapped), "frame order", is_seen=False),
-    Fault("the last packet of the film is lost", on_film(lambda n, _: n != 20), "frame count"),
+    Fault(
+        "two pictures change places",
+        on_frames(swapped),
+        "frame order",
+    ),
+    Fault(
+        "the last packet of the film is lost",
+        on_film(lambda n, _: n != 20),
+        "frame count",
+        words=r"its number of frames \(19 instead of 20\)",
+    ),
     Fault(
         "times are a counter over the rate",
         on_film(counted_times),
         "frame times",
         clip={"time_base": MS, "pts": UNEVEN, "color": NTSC_COLOR},
+        words="Frame 2 was written -",
     ),
     Fault(
         "the film's late start becomes zero",
@@ -371,68 +447,173 @@ FAULTS = [
         "frame times",
         clip={"video_offset_seconds": Fraction(1, 2), "color": NTSC_COLOR},
         target="out.mp4",
+        words="Frame 0 was written -5",
     ),
     Fault(
-        "the film comes 40 ms late", on_film(lambda _, p: later(p, Fraction(1, 25))), "frame times"
+        "the film comes 40 ms late",
+        on_film(lambda _, p: later(p, Fraction(1, 25))),
+        "frame times",
+        words=r"Frame 0 was written \+40",
     ),
     Fault(
         "the sound comes 40 ms late",
         on_stream("audio", lambda _, p: later(p, Fraction(1, 25))),
         "beep at the flash",
+        words=r"Packet 0 of the audio.* was written with \+40",
     ),
-    Fault("a packet of sound is lost", on_stream("audio", lambda n, _: n != 5), "audio bytes"),
-    Fault("a bit of sound is flipped", on_stream("audio", flipped), "audio bytes"),
-    Fault("the end of the sound is never asked for", unfinished, "audio bytes"),
-    Fault("the second sound is forgotten", skipped_stream("audio", 2), "streams", clip=FULL_MKV),
-    Fault("the subtitles are forgotten", skipped_stream("subtitle", 1), "streams", clip=FULL_MKV),
-    Fault("streams come in another order", reordered, "audio language", clip=FULL_MKV),
-    Fault("sound is no longer marked as key", on_stream("audio", no_key), "audio key packets"),
-    Fault("the matrix tag is another", wrong_tag("colorspace", 1), "colour tags"),
-    Fault("the range tag is another", wrong_tag("color_range", 2), "colour tags"),
-    Fault("the primaries tag is another", wrong_tag("color_primaries", 9), "colour tags"),
-    Fault("red and blue change places", on_planes(lambda p: (p[0], p[2], p[1])), "colours", False),
-    Fault("limited range is stretched to full", on_planes(as_full_range), "colours", False),
-    Fault("a text is cut", on_stream("subtitle", other_words), "text words", clip=FULL_MKV),
+    Fault(
+        "a packet of sound is lost",
+        on_stream("audio", lambda n, _: n != 5),
+        "audio bytes",
+        words="its bytes of the audio",
+    ),
+    Fault(
+        "a bit of sound is flipped",
+        on_stream("audio", flipped),
+        "audio bytes",
+        words="its bytes of the audio",
+    ),
+    Fault(
+        "the end of the sound is never asked for",
+        unfinished,
+        "audio bytes",
+        words="its bytes of the audio",
+    ),
+    Fault(
+        "the second sound is forgotten",
+        skipped_stream("audio", 2),
+        "streams",
+        clip=FULL_MKV,
+        words="its streams ",
+    ),
+    Fault(
+        "the subtitles are forgotten",
+        skipped_stream("subtitle", 1),
+        "streams",
+        clip=FULL_MKV,
+        words="its streams ",
+    ),
+    Fault(
+        "streams come in another order",
+        reordered,
+        "audio language",
+        clip=FULL_MKV,
+        words="its streams ",
+    ),
+    Fault(
+        "sound is no longer marked as key",
+        on_stream("audio", no_key),
+        "audio key packets",
+        words="another mark, as a key packet",
+    ),
+    Fault(
+        "the matrix tag is another",
+        wrong_tag("colorspace", 1),
+        "colour tags",
+        words=r"its colour matrix \(bt709 instead of smpte170m\)",
+        is_foreseen=True,
+    ),
+    Fault(
+        "the range tag is another",
+        wrong_tag("color_range", 2),
+        "colour tags",
+        words=r"its colour range \(full instead of limited\)",
+        is_foreseen=True,
+    ),
+    Fault(
+        "the primaries tag is another",
+        wrong_tag("color_primaries", 9),
+        "colour tags",
+        words=r"its colour primaries \(bt2020 instead of smpte170m\)",
+        is_foreseen=True,
+    ),
+    Fault(
+        "red and blue change places",
+        on_planes(lambda p: (p[0], p[2], p[1])),
+        "colours",
+    ),
+    Fault(
+        "limited range is stretched to full",
+        on_planes(as_full_range),
+        "colours",
+    ),
+    Fault(
+        "a text is cut",
+        on_stream("subtitle", other_words),
+        "text words",
+        clip=FULL_MKV,
+        words="its bytes of the subtitle",
+    ),
     Fault(
         "a text of MP4 is cut",
         on_stream("subtitle", other_words),
         "text words",
         clip=FULL_MKV,
         target="out.mp4",
+        words="its bytes of the subtitle",
     ),
-    Fault("texts have no end", on_stream("subtitle", no_length), "text lengths", clip=FULL_MKV),
+    Fault(
+        "texts have no end",
+        on_stream("subtitle", no_length),
+        "text lengths",
+        clip=FULL_MKV,
+        words="Packet 0 of the subtitle.* is shown for",
+    ),
     Fault(
         "texts come late",
         on_stream("subtitle", lambda _, p: later(p, Fraction(1, 50))),
         "text times",
         clip=FULL_MKV,
+        words=r"Packet 0 of the subtitle.* was written with \+20",
     ),
-    Fault("a chapter is missing", on_header(fewer_chapters), "chapters", clip=FULL_MKV),
-    Fault("chapters begin late", on_header(late_chapters), "chapters", clip=FULL_MKV),
-    Fault("chapters have other names", on_header(renamed_chapters), "chapters", clip=FULL_MKV),
+    Fault(
+        "a chapter is missing",
+        on_header(fewer_chapters),
+        "chapters",
+        clip=FULL_MKV,
+        words="its number of chapters",
+    ),
+    Fault(
+        "chapters begin late",
+        on_header(late_chapters),
+        "chapters",
+        clip=FULL_MKV,
+        words="its start of the chapter",
+    ),
+    Fault(
+        "chapters have other names",
+        on_header(renamed_chapters),
+        "chapters",
+        clip=FULL_MKV,
+        words="its names of chapters",
+    ),
     Fault(
         "fonts are missing",
         attached(lambda a, data: None if a.name.endswith("f") else (a.name, a.mimetype, data)),
         "attachments",
         clip=FULL_MKV,
+        words="its attachments or covers",
     ),
     Fault(
         "a font has another name",
         attached(lambda a, data: (a.name.replace("b.otf", "c.otf"), a.mimetype, data)),
         "attachments",
         clip=FULL_MKV,
+        words="its names and types of attachments",
     ),
     Fault(
         "a font has another type",
         attached(lambda a, data: (a.name, a.mimetype.replace("truetype", "t"), data)),
         "attachments",
         clip=FULL_MKV,
+        words="its names and types of attachments",
     ),
     Fault(
         "the cover is missing",
         attached(lambda a, data: None if a.name == "cover.jpg" else (a.name, a.mimetype, data)),
         "covers",
         clip=FULL_MKV,
+        words="its attachments or covers",
     ),
     Fault(
         "the cover is a film",
@@ -441,28 +622,50 @@ FAULTS = [
         clip=FULL_MP4,
         source="in.mp4",
         target="out.mp4",
+        words="its attachments or covers",
     ),
     Fault(
         "languages are lost",
         instead(streams_module, "held_track_tags", lambda *_: {}),
         "audio language",
         clip=FULL_MKV,
+        words="its language of the audio",
     ),
     Fault(
         "titles of streams are lost",
         instead(streams_module, "held_track_tags", only_language),
         "audio title",
         clip=FULL_MKV,
+        words="its tag 'title' of the audio",
     ),
     Fault(
         "flags of streams are lost",
         instead(streams_module, "held_dispositions", lambda *_: Disposition(0)),
         "audio flags",
         clip=FULL_MKV,
+        words="its flags of the audio",
     ),
-    Fault("the film's flags are lost", without("disposition"), "film flags", clip=FULL_MKV),
-    Fault("the film's title is lost", without("tags"), "film title", clip=FULL_MKV),
-    Fault("the title is lost", on_header(no_title), "tags", clip=FULL_MKV),
+    Fault(
+        "the film's flags are lost",
+        without("disposition"),
+        "film flags",
+        clip=FULL_MKV,
+        words="its flags of the film",
+    ),
+    Fault(
+        "the film's title is lost",
+        on_header(lambda writer, _: writer._film.stream.metadata.pop("title") and None),
+        "film title",
+        clip=FULL_MKV,
+        words="its tag 'title' of the film",
+    ),
+    Fault(
+        "the title is lost",
+        on_header(no_title),
+        "tags",
+        clip=FULL_MKV,
+        words="its tag 'title' of the file",
+    ),
     Fault(
         "the title is lost in MP4",
         on_header(no_title),
@@ -470,6 +673,7 @@ FAULTS = [
         clip=FULL_MP4,
         source="in.mp4",
         target="out.mp4",
+        words="its tag 'title' of the file",
     ),
     Fault(
         "pixels become square",
@@ -478,6 +682,8 @@ FAULTS = [
         clip={"sar": Fraction(8, 9), "color": NTSC_COLOR},
         source="in.mp4",
         target="out.mp4",
+        words="its pixel aspect ratio",
+        is_foreseen=True,
     ),
     Fault(
         "the turn is dropped",
@@ -486,12 +692,12 @@ FAULTS = [
         clip={"rotation": 90, "color": NTSC_COLOR},
         source="in.mp4",
         target="out.mp4",
+        words="its rotation",
     ),
     Fault(
         "ten bits become eight",
         eight_bits,
         "depth and sampling",
-        is_seen=False,
         clip={"pix_fmt": "yuv420p10le", "color": NTSC_COLOR},
     ),
     Fault(
@@ -505,6 +711,84 @@ FAULTS = [
             "options": {"x265-params": MASTERING},
             "audio": (Sound(),),
         },
+        words="its HDR10 metadata",
+        is_foreseen=True,
+    ),
+    Fault("the film is made smaller", on_set_up(smaller), "size", words="its size"),
+    Fault(
+        "the film is in another codec",
+        by_another_encoder,
+        "film codec",
+        words="its codec of the film",
+    ),
+    Fault(
+        "chroma is finer than it was",
+        on_set_up(finer_chroma),
+        "depth and sampling",
+        words="its depth or chroma sampling",
+    ),
+    Fault(
+        "the transfer tag is another",
+        wrong_tag("color_trc", 1),
+        "colour tags",
+        words=r"its colour transfer \(bt709 instead of smpte170m\)",
+        is_foreseen=True,
+    ),
+    Fault(
+        "the transfer tag is missing",
+        wrong_tag("color_trc", 2),
+        "colour tags",
+        words="its colour tags that are missing",
+        is_foreseen=True,
+    ),
+    Fault(
+        "the film is no longer mirrored",
+        without("mirror"),
+        "rotation",
+        words="its mirroring",
+        clip={"matrix": (-1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30), "color": NTSC_COLOR},
+        source="in.mp4",
+        target="out.mp4",
+    ),
+    Fault(
+        "chapters end early",
+        on_header(early_ends),
+        "chapters",
+        words="its end of the chapter",
+        clip=FULL_MKV,
+    ),
+    Fault(
+        "no packet of a sound is written",
+        on_stream("audio", lambda *_: False),
+        "streams",
+        words="its other streams",
+        clip=FULL_MKV,
+    ),
+    Fault(
+        "sound is called another codec",
+        another_codec("pcm_u8"),
+        "streams",
+        words="its codec of the audio",
+        clip={"color": NTSC_COLOR, "audio": (Sound("pcm_s16le"),)},
+    ),
+    Fault(
+        "a packet of sound is not copied",
+        taken(lambda n, _: n != 5),
+        "audio bytes",
+        words="its number of packets of the audio",
+    ),
+    Fault(
+        "a bit of sound is flipped before it is counted",
+        taken(flipped),
+        "audio bytes",
+        words="its bytes of the audio",
+    ),
+    Fault(
+        "the film's language is lost",
+        without("tags"),
+        "film language",
+        words="its language of the film",
+        clip={"film_tags": {"language": "jpn"}, "color": NTSC_COLOR},
     ),
 ]
 
@@ -520,15 +804,21 @@ def test_planted_fault_is_found(
         patch.setattr(writer_module, "verify", lambda *_: ())
         patch.setattr(writer_module, "rehearse", lambda *_: None)
         pipeline.run(source, output, options)
-    assert fault.breaks in differences(read(source), read(output))
+    assert fault.breaks in differences(read(source), read(output), codec="h264")
     with monkeypatch.context() as patch:
         fault.plant(patch)
-        if fault.is_seen:
-            with pytest.raises(OutputError):
+        patch.setattr(writer_module, "rehearse", lambda *_: None)
+        if fault.words:
+            with pytest.raises(VerificationError, match=fault.words):
                 pipeline.run(source, output, options)
         else:
             said = pipeline.run(source, output, options).warnings
             assert any(re.search(fault.warns, words) for words in said) or not fault.warns
+    with monkeypatch.context() as patch:
+        fault.plant(patch)
+        if fault.is_foreseen:
+            with pytest.raises(OutputError, match="cannot keep the"):
+                pipeline.run(source, output, options)
 
 
 @pytest.mark.parametrize("clip", [FULL_MKV, {"color": NTSC_COLOR, "bframes": 2}])

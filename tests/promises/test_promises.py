@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from av.stream import Disposition
 from PIL import Image
 
+from remaster.frames import PixelLayout
 from remaster.options import RunOptions
 from remaster.pipeline import RunResult, run
 from tests.clips import Subtitles, cover_picture
-from tests.promises.cases import CASES, CHAPTERS, LINES, NTSC_COLOR, Case, make_film
+from tests.promises.cases import BT709, CASES, CHAPTERS, LINES, NTSC_COLOR, Case, make_film
 from tests.promises.checking import MILLISECOND, differences, read, texts
 
 FASTEST = {
@@ -24,6 +27,16 @@ FASTEST = {
     "libsvtav1": "13",
     "libvpx-vp9": "8",
     "prores_ks": "proxy",
+}
+
+
+CODECS = {
+    "libx264": "h264",
+    "libx265": "hevc",
+    "libsvtav1": "av1",
+    "libvpx-vp9": "vp9",
+    "prores_ks": "prores",
+    "ffv1": "ffv1",
 }
 
 
@@ -37,15 +50,53 @@ def test_promise(tmp_path: Path, case: Case) -> None:
     said = "\n".join((*result.plan.notes, *result.warnings))
     for words in case.says:
         assert re.search(words, said), said
-    options = result.plan
+    before = read(source)
+    start, end = (given.get(name) for name in ("start", "end"))
     broken = differences(
-        read(source),
+        before,
         read(output),
-        start=options.start or 0,  # type: ignore[arg-type]
-        end=options.end,
+        start=_on_ticks(start or Fraction(0), before.tick),
+        end=None if end is None else _on_ticks(end, before.tick),
         turns_into=case.turns_into,
+        size=case.size or tuple(side * given.get("scale", 1) for side in before.size),
+        codec=CODECS[given["codec"]],
     )
     assert set(broken) == case.loses
+
+
+def _on_ticks(seconds: Fraction, tick: Fraction) -> Fraction:
+    """The first tick at or after a time: a part is cut there."""
+    return math.ceil(seconds / tick) * tick
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuv420p10le", "yuv420p12le"])
+def test_every_bit_of_every_sample_survives_without_loss(tmp_path: Path, pix_fmt: str) -> None:
+    """Levels that need the lowest bits, each sample unlike its neighbours."""
+
+    def levels(index: int, layout: PixelLayout, size: tuple[int, int]) -> list[np.ndarray]:
+        few = np.random.default_rng(index)
+        low, high = (n << (layout.bit_depth - 8) for n in (16, 235))
+        return [few.integers(low, high, shape, np.uint16) for shape in layout.plane_shapes(*size)]
+
+    clip = {"codec": "ffv1", "pix_fmt": pix_fmt, "color": BT709, "frames": 3, "picture": levels}
+    source = make_film(tmp_path / "in.mkv", {**clip, "audio": ()})
+    remastered(source, tmp_path / "out.mkv", codec="ffv1", encoder_preset=None)
+    before, after = (samples(path) for path in (source, tmp_path / "out.mkv"))
+    assert len(after) == 9
+    assert all((values & 3).any() and (values & 1).any() for values in before)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def samples(path: Path) -> list[np.ndarray]:
+    """Code values of every plane of every picture."""
+    with av.open(str(path)) as container:
+        return [
+            np.frombuffer(plane, np.uint8 if picture.format.components[0].bits == 8 else np.uint16)
+            .reshape(plane.height, -1)[:, : plane.width]
+            .copy()
+            for picture in container.decode(video=0)
+            for plane in picture.planes
+        ]
 
 
 def remastered(source: Path, output: Path, **options: object) -> RunResult:
