@@ -186,6 +186,37 @@ def test_a_folder_is_made_only_for_a_film(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.mp4"]
 
 
+@pytest.mark.parametrize("kind", [OSError, PermissionError, RuntimeError, ValueError, MemoryError])
+def test_what_a_library_raises_stops_one_film_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    asked = []
+
+    def fake(source: Path, *_: object, **__: object) -> None:
+        asked.append(source.name)
+        error = kind("broken\nhere")
+        error.add_note("kept as x")
+        raise error
+
+    monkeypatch.setattr(pipeline, "run", fake)
+    inputs = [tmp_path / name for name in ("a.mkv", "b.mkv")]
+    result = call("run", *inputs, "-o", tmp_path / "hd", "--progress", "none")
+    assert (result.exit_code, asked) == (1, ["a.mkv", "b.mkv"])
+    assert result.stderr.splitlines() == [
+        f"remaster: {path}: unexpected {kind.__name__}: broken here; kept as x" for path in inputs
+    ]
+
+
+def test_an_output_below_a_name_too_long_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    make_clip(tmp_path / "in" / "a.mkv", frames=2)
+    for output, code in ((tmp_path / ("o" * 300), 2), (tmp_path / "hd" / ("o" * 300), 1)):
+        result = call("run", tmp_path / "in", "-o", output, "--progress", "none")
+        assert result.exit_code == code
+        assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
 def test_a_batch_tells_programs_everything(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mp4", frames=2)
     (tmp_path / "bad.mp4").write_bytes(b"bad")
