@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from fractions import Fraction
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from remaster import pipeline
-from remaster.cli import main
+from remaster.cli import Seconds, main
 from remaster.media.probe import probe
 from tests.clips import make_clip
 
@@ -101,6 +102,20 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
         ["--scale", "2", "--height", "1080"],
         ["--start", "soon"],
         ["--size", "big"],
+        ["--size", "²x²"],
+        ["--size", f"{'9' * 5000}x9"],
+        ["--start", "1e400"],
+        ["--end=-1e400"],
+        ["--end", "-1"],
+        ["--start", "1e99999999"],
+        ["--start", "9" * 5000],
+        ["--start", "1:-30"],
+        ["--start", "1:2:3:4"],
+        ["--start", "1:"],
+        ["--start", "1:2.5:3"],
+        ["--start", "1/2"],
+        ["--start", "\u0665"],
+        ["--batch", "9" * 400],
         ["--scale", "0"],
         ["--preview", "5", "--start", "3"],
         ["--preview", "0"],
@@ -306,6 +321,36 @@ def test_a_stopped_run_leaves_nothing(tmp_path: Path, signal_name: str) -> None:
     last = json.loads(said.splitlines()[-1])
     assert (last["event"], last["message"]) == ("error", "stopped; nothing was written to out.mp4")
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("90", 90), ("1:30", 90), ("1:02:03.25", 3723.25), (".5", 0.5), ("90:00", 5400), ("5.", 5)],
+)
+def test_times_are_read_as_people_write_them(given: str, seconds: float) -> None:
+    assert Seconds().convert(given, None, None) == Fraction(seconds)
+
+
+def test_a_version_is_said_also_where_nothing_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metadata, "version", lambda _: "1.2.3")
+    assert call("--version").stdout == "remaster, version 1.2.3\n"
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    result = call("--version")
+    assert (result.exit_code, "not installed" in result.stdout) == (0, True)
+
+
+def test_a_closed_standard_output_takes_no_film(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=2)
+    script = f'"{sys.executable}" -m remaster run "$1" -o - --progress none >&-'
+    done = subprocess.run(["bash", "-c", script, "-", source], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "remaster: Standard output is closed: pipe it into something.\n"
 
 
 def test_models_lists_networks_and_encoders() -> None:

@@ -126,7 +126,7 @@ def _is_folder(given: Path) -> bool:
 def _check_place(target: Path) -> None:
     """Raise OptionsError for an output whose place cannot even be looked at."""
     try:
-        os.stat(target)
+        target.stat()
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError) as error:
