@@ -71,6 +71,32 @@ def test_a_run_reports_what_it_did(tmp_path: Path) -> None:
         assert word in result.output
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_names_inside_a_file_say_nothing_in_our_place(tmp_path: Path, ending: str) -> None:
+    font = "a\nremaster: verified.ttf"
+    source = make_clip(
+        tmp_path / "in.mkv",
+        frames=2,
+        attachments={font: b"x"},
+        metadata={"title": "b\nremaster: verified"},
+    )
+    out = tmp_path / f"out.{ending}"
+    for more in ((), ("--progress", "none", "-y"), ("--dry-run", "-y")):
+        result = call("run", source, "-o", out, *more)
+        assert result.exit_code == 0, result.output
+        assert not [line for line in result.output.splitlines() if line.startswith("remaster:")]
+    assert "\nremaster" not in call("probe", source).output
+
+
+def test_a_loss_is_said_once(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=2, attachments={"font.ttf": b"x"})
+    for progress, label in (("bar", "note: "), ("none", "warning: ")):
+        result = call("run", source, "-o", tmp_path / "o.mp4", "-y", "--progress", progress)
+        said = [line for line in result.output.splitlines() if "font.ttf" in line]
+        assert len(said) == 1, result.output
+        assert said[0].startswith(label)
+
+
 def test_json_progress_is_json(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=5)
     result = call("run", source, "-o", tmp_path / "out.mp4", "--progress", "json")

@@ -131,7 +131,7 @@ def _words(found: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             clean(f"{found['input']} -> {found['output']}"),
-            *columns(list(_facts(found)), indent=2),
+            *columns([(what, clean(words)) for what, words in _facts(found)], indent=2),
             "  streams",
             *streams_table(found["streams"], {"output": "becomes"}),
             *columns(closing, indent=2),
