@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,35 +32,51 @@ EPILOG = (
 MODELS_WITHOUT_WEIGHTS = ("auto", "identity", "lanczos", "bicubic")
 
 
+LONGEST_SAID = 40
+"""Characters of a wrong value that its error repeats."""
+
+
 class Seconds(click.ParamType[Fraction]):
     """A time: seconds, or [HH:]MM:SS[.mmm]."""
 
     name = "time"
+    form = re.compile(
+        r"(?P<sign>-?)((?P<hours>[0-9]{1,6}):(?=[0-9]{1,2}:))?((?P<minutes>[0-9]{1,6}):"
+        r"(?=[0-9]{1,2}(\.|$)))?(?P<seconds>[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9})"
+    )
 
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> Fraction:
-        try:
-            total = Fraction(0)
-            for part in str(value).split(":"):
-                total = total * 60 + Fraction(part)
-        except (ValueError, ZeroDivisionError):
-            self.fail(f"{value!r} is no time: give seconds or HH:MM:SS.mmm", param, context)
-        return total
+        if isinstance(value, Fraction):
+            return value
+        found = self.form.fullmatch(str(value))
+        if found is None:
+            said = _shortened(str(value))
+            self.fail(f"{said!r} is no time: give seconds or HH:MM:SS.mmm", param, context)
+        minutes = int(found["hours"] or 0) * 60 + int(found["minutes"] or 0)
+        total = minutes * 60 + Fraction(found["seconds"])
+        return -total if found["sign"] else total
 
 
 class FrameSize(click.ParamType[tuple[int, int]]):
     """A size in pixels, WIDTHxHEIGHT."""
 
     name = "WxH"
+    form = re.compile(r"([0-9]{1,6})[xX]([0-9]{1,6})")
 
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> tuple[int, int]:
-        width, _, height = str(value).lower().partition("x")
-        if not (width.isdigit() and height.isdigit()):
-            self.fail(f"{value!r} is no size: give WIDTHxHEIGHT, as in 1440x1080", param, context)
-        return int(width), int(height)
+        found = self.form.fullmatch(str(value))
+        if found is None:
+            said = _shortened(str(value))
+            self.fail(f"{said!r} is no size: give WIDTHxHEIGHT, as in 1440x1080", param, context)
+        return int(found[1]), int(found[2])
+
+
+def _shortened(given: str) -> str:
+    return given if len(given) <= LONGEST_SAID else f"{given[:LONGEST_SAID]}..."
 
 
 def complete_model(
@@ -89,8 +106,29 @@ class RunCommand(GroupedCommand):
         return super().invoke(ctx)
 
 
+def say_version(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:
+    """The version of what is installed, also where it only lies in a folder; then exit."""
+    if not is_asked or context.resilient_parsing:
+        return
+    from importlib import metadata
+
+    try:
+        version = metadata.version("remaster")
+    except metadata.PackageNotFoundError:
+        version = "unknown: it runs from a folder, not installed"
+    say(f"remaster, version {version}")
+    context.exit()
+
+
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
-@click.version_option(package_name="remaster")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=say_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Enlarge and restore old anime, and lose nothing else the file held.
 

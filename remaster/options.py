@@ -9,6 +9,8 @@ from fractions import Fraction
 from remaster.errors import OptionsError
 
 LARGEST_SIDE = 16384
+LONGEST_SECONDS = 10**9
+MOST_BATCH = 4096
 FORMATS = ("mkv", "mp4", "mov", "webm", "y4m")
 DEINTERLACE = ("auto", "off")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
@@ -76,8 +78,8 @@ class RunOptions:
         if self.end is not None and self.end <= (self.start or 0):
             raise OptionsError(f"--end ({float(self.end):g} s) must come after --start")
         self._check_preview()
-        if self.batch < 0:
-            raise OptionsError(f"--batch is a number of frames, not {self.batch}")
+        if not 0 <= self.batch <= MOST_BATCH:
+            raise OptionsError(f"--batch is a number of frames, up to {MOST_BATCH}")
         if self.reuse != "off":
             raise OptionsError(f"--reuse is 'off' in this version, not {self.reuse!r}")
         if self.deinterlace not in DEINTERLACE:
@@ -103,6 +105,8 @@ class RunOptions:
             value = getattr(self, name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise OptionsError(f"{name} is seconds, a number, not {value!r}")
+            if value is not None and abs(value) >= LONGEST_SECONDS:
+                raise OptionsError(f"{name} is seconds, fewer than {LONGEST_SECONDS}")
             if value is not None:
                 object.__setattr__(self, name, Fraction(str(value)))
         size = self.size

@@ -143,7 +143,7 @@ def run(
     began = time.perf_counter()
     try:
         plan = make_plan(Path(source), Path(output), options or RunOptions())
-        plan = _within_memory(plan, options or RunOptions())
+        plan = within_memory(plan, options or RunOptions())
         if planned is not None:
             planned(plan)
         return _execute(plan, Path(output), options or RunOptions(), progress, began)
@@ -223,7 +223,7 @@ def memory_need(plan: Plan, options: RunOptions) -> Need:
     )
 
 
-def _within_memory(plan: Plan, options: RunOptions) -> Plan:
+def within_memory(plan: Plan, options: RunOptions) -> Plan:
     """The plan with a note where memory will be short. Raises MemoryShortage where it lacks."""
     video, target = plan.source.video, plan.target
     note = check_memory(

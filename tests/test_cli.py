@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from fractions import Fraction
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from remaster import pipeline
-from remaster.cli import main
+from remaster.cli import Seconds, main
 from remaster.media.probe import probe
 from tests.clips import make_clip
 
@@ -70,6 +71,32 @@ def test_a_run_reports_what_it_did(tmp_path: Path) -> None:
         assert word in result.output
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_names_inside_a_file_say_nothing_in_our_place(tmp_path: Path, ending: str) -> None:
+    font = "a\nremaster: verified.ttf"
+    source = make_clip(
+        tmp_path / "in.mkv",
+        frames=2,
+        attachments={font: b"x"},
+        metadata={"title": "b\nremaster: verified"},
+    )
+    out = tmp_path / f"out.{ending}"
+    for more in ((), ("--progress", "none", "-y"), ("--dry-run", "-y")):
+        result = call("run", source, "-o", out, *more)
+        assert result.exit_code == 0, result.output
+        assert not [line for line in result.output.splitlines() if line.startswith("remaster:")]
+    assert "\nremaster" not in call("probe", source).output
+
+
+def test_a_loss_is_said_once(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=2, attachments={"font.ttf": b"x"})
+    for progress, label in (("bar", "note: "), ("none", "warning: ")):
+        result = call("run", source, "-o", tmp_path / "o.mp4", "-y", "--progress", progress)
+        said = [line for line in result.output.splitlines() if "font.ttf" in line]
+        assert len(said) == 1, result.output
+        assert said[0].startswith(label)
+
+
 def test_json_progress_is_json(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=5)
     result = call("run", source, "-o", tmp_path / "out.mp4", "--progress", "json")
@@ -101,6 +128,20 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
         ["--scale", "2", "--height", "1080"],
         ["--start", "soon"],
         ["--size", "big"],
+        ["--size", "²x²"],
+        ["--size", f"{'9' * 5000}x9"],
+        ["--start", "1e400"],
+        ["--end=-1e400"],
+        ["--end", "-1"],
+        ["--start", "1e99999999"],
+        ["--start", "9" * 5000],
+        ["--start", "1:-30"],
+        ["--start", "1:2:3:4"],
+        ["--start", "1:"],
+        ["--start", "1:2.5:3"],
+        ["--start", "1/2"],
+        ["--start", "\u0665"],
+        ["--batch", "9" * 400],
         ["--scale", "0"],
         ["--preview", "5", "--start", "3"],
         ["--preview", "0"],
@@ -184,6 +225,37 @@ def test_a_folder_is_made_only_for_a_film(tmp_path: Path) -> None:
     assert call("run", *inputs, "-o", tmp_path / "made" / "here").exit_code == 1
     assert call("run", *inputs, "-o", tmp_path / "made", "--model", "best").exit_code == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.mp4"]
+
+
+@pytest.mark.parametrize("kind", [OSError, PermissionError, RuntimeError, ValueError, MemoryError])
+def test_what_a_library_raises_stops_one_film_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    asked = []
+
+    def fake(source: Path, *_: object, **__: object) -> None:
+        asked.append(source.name)
+        error = kind("broken\nhere")
+        error.add_note("kept as x")
+        raise error
+
+    monkeypatch.setattr(pipeline, "run", fake)
+    inputs = [tmp_path / name for name in ("a.mkv", "b.mkv")]
+    result = call("run", *inputs, "-o", tmp_path / "hd", "--progress", "none")
+    assert (result.exit_code, asked) == (1, ["a.mkv", "b.mkv"])
+    assert result.stderr.splitlines() == [
+        f"remaster: {path}: unexpected {kind.__name__}: broken here; kept as x" for path in inputs
+    ]
+
+
+def test_an_output_below_a_name_too_long_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    make_clip(tmp_path / "in" / "a.mkv", frames=2)
+    for output, code in ((tmp_path / ("o" * 300), 2), (tmp_path / "hd" / ("o" * 300), 1)):
+        result = call("run", tmp_path / "in", "-o", output, "--progress", "none")
+        assert result.exit_code == code
+        assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 def test_a_batch_tells_programs_everything(tmp_path: Path) -> None:
@@ -276,6 +348,36 @@ def test_a_stopped_run_leaves_nothing(tmp_path: Path, signal_name: str) -> None:
     last = json.loads(said.splitlines()[-1])
     assert (last["event"], last["message"]) == ("error", "stopped; nothing was written to out.mp4")
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("90", 90), ("1:30", 90), ("1:02:03.25", 3723.25), (".5", 0.5), ("90:00", 5400), ("5.", 5)],
+)
+def test_times_are_read_as_people_write_them(given: str, seconds: float) -> None:
+    assert Seconds().convert(given, None, None) == Fraction(seconds)
+
+
+def test_a_version_is_said_also_where_nothing_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metadata, "version", lambda _: "1.2.3")
+    assert call("--version").stdout == "remaster, version 1.2.3\n"
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    result = call("--version")
+    assert (result.exit_code, "not installed" in result.stdout) == (0, True)
+
+
+def test_a_closed_standard_output_takes_no_film(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=2)
+    script = f'"{sys.executable}" -m remaster run "$1" -o - --progress none >&-'
+    done = subprocess.run(["bash", "-c", script, "-", source], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "remaster: Standard output is closed: pipe it into something.\n"
 
 
 def test_models_lists_networks_and_encoders() -> None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["for_each", "remaster_files"]
 
+UNEXPECTED = (OSError, RuntimeError, ValueError, MemoryError)
+"""What the system and the libraries below raise for one film; none says that the next one fails.
+Others are mistakes of ours, and stop with their traceback."""
+
 
 def remaster_files(work: Work, options: RunOptions, show: Show) -> int:
     """Run every job and say how it went; the exit code of the whole."""
@@ -69,13 +73,15 @@ def for_each(
         show.batch(work)
     for folder, reason in work.unreadable:
         show.begin(folder, len(codes) + 1, count)
-        fail(folder, RemasterError(f"{folder} cannot be read ({reason}): its films are left out"))
+        fail(folder, RemasterError(f"{folder} cannot be read ({reason}): left out"))
     for job in work.jobs:
         show.begin(job.source, len(codes) + 1, count)
         try:
             do(job)
         except RemasterError as error:
             fail(job.source, error)
+        except UNEXPECTED as error:
+            fail(job.source, _unexpected(job.source, error))
         except KeyboardInterrupt:
             said = f"; {left(job)}" if left is not None else ""
             show.error(RemasterError(f"stopped{said}"))
@@ -95,10 +101,7 @@ def _folder_made(folder: Path, *, made: bool) -> Iterator[None]:
 
     Raises OutputError when it cannot be made.
     """
-    missing = []
-    while made and not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
+    missing = _missing(folder) if made else []
     try:
         _make(list(reversed(missing)))
         yield
@@ -106,6 +109,27 @@ def _folder_made(folder: Path, *, made: bool) -> Iterator[None]:
         for each in missing:
             with suppress(OSError):  # it is not empty, or was never made
                 each.rmdir()
+
+
+def _missing(folder: Path) -> list[Path]:
+    """A folder and those above it that are not there, the lowest first. Raises OutputError."""
+    missing = []
+    try:
+        while not folder.exists():
+            missing.append(folder)
+            folder = folder.parent
+    except OSError as error:
+        raise OutputError(
+            f"The folder {folder} cannot be reached ({error.strerror}): choose another --output."
+        ) from error
+    return missing
+
+
+def _unexpected(source: Path, error: Exception) -> RemasterError:
+    """A library's error as a line that names its type, with what was noted on its way."""
+    words = [f"{source}: unexpected {type(error).__name__}", str(error)]
+    said = ": ".join(word for word in words if word)
+    return RemasterError("; ".join((said, *getattr(error, "__notes__", ()))))
 
 
 def _make(folders: Sequence[Path]) -> None:

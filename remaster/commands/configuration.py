@@ -76,7 +76,7 @@ def _read(path: Path, context: click.Context) -> Mapping[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise click.UsageError(f"{path} cannot be read: {error.strerror}", context) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers without an end
         raise click.UsageError(f"{path} is not TOML: {error}", context) from error
 
 
@@ -85,6 +85,8 @@ def _value(path: Path, key: str, value: Any, option: click.Option, context: clic
     is_flag_for_number = isinstance(value, bool) and bool not in kinds
     if not isinstance(value, kinds) or is_flag_for_number:
         raise click.UsageError(f"{path}: {key} is {words}, not {value!r}", context)
+    if isinstance(value, str) and "\0" in value:
+        raise click.UsageError(f"{path}: {key} holds a NUL character: take it out", context)
     try:
         option.type.convert(str(value) if str in kinds else value, option, context)
     except click.BadParameter as error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from remaster.commands.console import clean, columns, one_line, say, size_words
 from remaster.commands.program import FAILED
+from remaster.engines.host import available_memory
 from remaster.errors import RemasterError
 from remaster.released import released, weights_folder
 
@@ -33,10 +34,15 @@ _NEEDED = {"torch": (2, 6), "av": (18,), "numpy": (2,), "safetensors": (0, 5), "
 """Packages without which nothing works, and the oldest version that does."""
 
 _FOR_TRAINING = ("pillow", "decord")
+_IMPORTED_AS = {"ffmpeg-python": "ffmpeg"}
+"""Names of modules, where a package has another."""
+
 _LITTLE_MEMORY = 2e9
 _LITTLE_DISK = 5e9
 _HARDWARE = {"nvenc": "NVIDIA", "qsv": "Intel", "amf": "AMD", "videotoolbox": "Apple"}
 _FFMPEG_SECONDS = 3
+_MOST_CODES_OFF = 16
+"""Of 255: networks sharpen the ends of a ramp; weights that are not those trained are far off."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ def checks() -> Iterator[Check]:
     packages = [_package(name, oldest) for name, oldest in _NEEDED.items()]
     yield from packages
     yield from _training_packages()
+    yield _external_package()
     if not _works(packages):
         return
     for look in (_remaster, _libraries, _processor, _cuda, _encoders, _program):
@@ -86,7 +93,7 @@ def _package(name: str, oldest: tuple[int, ...]) -> Check:
     wanted = ".".join(map(str, oldest))
     try:
         version = importlib.metadata.version(name)
-        importlib.import_module(name)
+        importlib.import_module(_IMPORTED_AS.get(name, name))
     except (ImportError, OSError) as error:  # OSError: a library of the system is missing
         return Check(name, "problem", one_line(error), f"pip install '{name}>={wanted}'")
     if tuple(int(part) for part in re.findall(r"\d+", version)[: len(oldest)]) < oldest:
@@ -103,6 +110,13 @@ def _training_packages() -> Iterator[Check]:
                 yield Check(name, "ok", "not here; training reads videos with PyAV")
             else:
                 yield Check(name, "warning", "not here", f"for training, pip install {name}")
+
+
+def _external_package() -> Check:
+    found = _package("ffmpeg-python", (0, 2))
+    if found.state == "ok":
+        return found
+    return replace(found, state="warning", advice=f"for --ffmpeg-encoder, {found.advice}")
 
 
 def _remaster() -> Check:
@@ -211,10 +225,11 @@ def _weight(name: str, path: Path) -> Check:
 
 
 def _enlarges(model: Network) -> bool:
-    """Whether a small ramp comes out as one."""
+    """Whether a small ramp comes out as one: near what Lanczos, which needs no weights, makes."""
     import torch
 
     from remaster.frames import Color, Frame, FrameBatch, PixelLayout, VideoInfo
+    from remaster.models.interpolation import Interpolation
     from remaster.upscale import Upscaler, default_dtype
 
     side, device = 32, torch.device("cpu")
@@ -224,32 +239,23 @@ def _enlarges(model: Network) -> bool:
     large = replace(small, width=side * model.scale, height=side * model.scale)
     ramp = torch.arange(side, dtype=torch.uint8).mul(6).add(20).expand(side, side).contiguous()
     gray = torch.full((side // 2, side // 2), 128, dtype=torch.uint8)
-    upscaler = Upscaler(model, small, large, device, default_dtype(device, model))
-    upscaler(FrameBatch((Frame(0, (ramp, gray, gray)),)))
-    return not upscaler.kept
+    frames = FrameBatch((Frame(0, (ramp, gray, gray)),))
+
+    def enlarged(network: Network) -> list[torch.Tensor]:
+        upscaler = Upscaler(network, small, large, device, default_dtype(device, network))
+        return [plane.int() for plane in upscaler(frames).frames[0].planes]
+
+    there, expected = enlarged(model), enlarged(Interpolation(model.scale, "lanczos"))
+    return all((one - other).abs().max() <= _MOST_CODES_OFF for one, other in zip(there, expected))
 
 
 def _memory() -> Check:
-    free = _free_memory()
+    free = available_memory()
     if free is None:
         return Check("memory", "ok", "this system does not say how much is free")
     if free < _LITTLE_MEMORY:
         return Check("memory", "warning", f"{size_words(free)} free", "close other programs")
     return Check("memory", "ok", f"{size_words(free)} free")
-
-
-def _free_memory() -> int | None:
-    """Bytes that can still be had without swapping."""
-    try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.M)
-    except OSError:
-        found = None
-    if found:
-        return int(found[1]) * 1024
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _disks() -> Iterator[Check]:

@@ -24,6 +24,7 @@ from remaster.media.holding import held_tags
 from remaster.media.probe import Chapter
 from remaster.media.streams import plan_streams
 from remaster.options import RunOptions
+from remaster.pipeline import within_memory
 from remaster.plan import Plan, make_plan
 from remaster.trial import Forecast, forecast
 
@@ -40,6 +41,7 @@ def forecast_files(work: Work, options: RunOptions, progress: str) -> int:
 
     def forecast_file(job: Job) -> None:
         plan = make_plan(job.source, job.output, options, folder_to_come=work.folder is not None)
+        plan = within_memory(plan, options)
         expected.append(forecast(plan, job.output, options))
         found = _document(plan, job, container_format(job.output, options.format), expected[-1])
         say(json.dumps(found) if progress == "json" else _words(found))
@@ -129,7 +131,7 @@ def _words(found: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             clean(f"{found['input']} -> {found['output']}"),
-            *columns(list(_facts(found)), indent=2),
+            *columns([(what, clean(words)) for what, words in _facts(found)], indent=2),
             "  streams",
             *streams_table(found["streams"], {"output": "becomes"}),
             *columns(closing, indent=2),

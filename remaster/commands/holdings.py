@@ -108,7 +108,8 @@ def color_fields(color: Color) -> dict[str, str]:
 
 def words(found: Mapping[str, Any]) -> str:
     """The document of a file, for people."""
-    return "\n".join([clean(found["file"]), *columns(list(_facts(found)), indent=2), *_rest(found)])
+    facts = [(what, clean(said)) for what, said in _facts(found)]
+    return "\n".join([clean(found["file"]), *columns(facts, indent=2), *_rest(found)])
 
 
 def color_words(color: Mapping[str, str], assumed: Sequence[str]) -> str:

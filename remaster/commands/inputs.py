@@ -47,7 +47,7 @@ class Work:
     """Files and links in the folders that are no videos by their names."""
 
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
-    """Folders that could not be read, and why."""
+    """Folders, and what is in them, that could not be read, and why."""
 
     folder: Path | None = None
     """Where the films go, when the command line means more than one file."""
@@ -75,7 +75,8 @@ def find_work(
         SourceError: the folders hold no video.
     """
     target = Path(output)
-    several = len(inputs) > 1 or inputs[0].is_dir()
+    _check_place(target)
+    several = len(inputs) > 1 or _is_folder(inputs[0])
     if not several and not target.is_dir() and not output.endswith(("/", os.sep)):
         return Work([Job(inputs[0], target)])
     if Path("-") in (target, *inputs):
@@ -87,7 +88,7 @@ def find_work(
     ending = f".{named}" if named is not None else None
     work = Work(folder=target)
     for given in inputs:
-        if given.is_dir():
+        if _is_folder(given):
             _check_apart(given, target)
             under = Path() if len(inputs) == 1 else Path(given.resolve().name)
             for path in _videos(given, target, work):
@@ -112,6 +113,27 @@ def natural_key(path: Path) -> list[tuple[list[str | int], str]]:
 def _number_key(name: str) -> list[str | int]:
     words = re.split(r"([0-9]+)", name.casefold())
     return [int(word) if place % 2 else word for place, word in enumerate(words)]
+
+
+def _is_folder(given: Path) -> bool:
+    """What cannot be looked at is tried as a film, which says why it cannot be read."""
+    try:
+        return given.is_dir()
+    except OSError:
+        return False
+
+
+def _check_place(target: Path) -> None:
+    """Raise OptionsError for an output whose place cannot even be looked at."""
+    try:
+        target.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OptionsError(
+            f"--output {target} cannot be reached ({reason}): choose another"
+        ) from error
 
 
 def _check_folder(target: Path) -> None:
@@ -148,13 +170,16 @@ def _videos(folder: Path, target: Path, work: Work) -> Iterator[Path]:
         for path in entries:
             if path.name.startswith("."):
                 continue
-            if path.is_dir() and not path.is_symlink():
-                if not (target.is_dir() and path.samefile(target)):
-                    waiting.append(path)
-            elif path.is_file() and _is_video(path):
-                found.append(path)
-            else:
-                work.left_alone.append(path)
+            try:
+                if path.is_dir() and not path.is_symlink():
+                    if not (target.is_dir() and path.samefile(target)):
+                        waiting.append(path)
+                elif path.is_file() and _is_video(path):
+                    found.append(path)
+                else:
+                    work.left_alone.append(path)
+            except OSError as error:  # its folder may be listed and not entered
+                work.unreadable.append((path, error.strerror or "no reason given"))
     work.left_alone.sort(key=natural_key)
     yield from sorted(found, key=natural_key)
 

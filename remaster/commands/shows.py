@@ -59,6 +59,8 @@ class Show:
     def begin(self, source: Path, number: int = 1, count: int = 1) -> None:
         """A file's turn comes: the `number`-th of `count`."""
         self.source, self.number, self.count = source, number, count
+        self.told: Sequence[str] = ()
+        """Notes that were said of it; once is enough."""
 
     def plan(self, plan: Plan) -> None:
         """It is decided what is done with it."""
@@ -69,7 +71,8 @@ class Show:
     def done(self, result: RunResult) -> None:
         """The file is finished."""
         for warning in result.warnings:
-            tell(f"warning: {self._named(warning)}")
+            if warning not in self.told:
+                tell(f"warning: {self._named(clean(warning))}")
 
     def error(self, error: RemasterError) -> None:
         """The file cannot be done."""
@@ -89,13 +92,13 @@ class Bar(Show):
     """Notes, a bar and a report."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, ...], str] = {}
+        self._told_for: dict[tuple[str, ...], str] = {}
         """Notes to the name of the file that they were first told for."""
 
     def batch(self, work: Work) -> None:
         """Say how many films go where, and what is left alone."""
         films = f"{len(work.jobs)} films" if len(work.jobs) != 1 else "1 film"
-        tell(f"{films} to {work.folder}{_left_alone(work.left_alone)}")
+        tell(f"{films} to {clean(str(work.folder))}{_left_alone(work.left_alone)}")
 
     def begin(self, source: Path, number: int = 1, count: int = 1) -> None:
         """Wait with the bar until something is known."""
@@ -108,7 +111,7 @@ class Bar(Show):
         place = f"[{self.number}/{self.count}] " if self.count > 1 else ""
         tell(
             f"{place}{clean(plan.source.path.name)}: {video.width}x{video.height} to "
-            f"{target.width}x{target.height} with {plan.model_name} on {plan.device}, "
+            f"{target.width}x{target.height} with {clean(plan.model_name)} on {plan.device}, "
             f"{str(plan.dtype).removeprefix('torch.')}, "
             f"{plan.encoding.codec} {plan.encoding.pixel_format}"
         )
@@ -117,13 +120,14 @@ class Bar(Show):
 
     def _tell_notes(self, plan: Plan) -> None:
         """Every note; those of a file before in a word, since a season's are all alike."""
-        before = self._told.get(plan.notes) if plan.notes else None
+        self.told = plan.notes
+        before = self._told_for.get(plan.notes) if plan.notes else None
         if before is not None:
             tell(f"notes: as for {clean(before)}")
             return
-        self._told[plan.notes] = plan.source.path.name
+        self._told_for[plan.notes] = plan.source.path.name
         for note in plan.notes:
-            tell(f"note: {note}")
+            tell(f"note: {clean(note)}")
 
     def progress(self, state: Progress) -> None:
         """Move the bar."""

@@ -9,8 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-
-import ffmpeg
+from typing import Any
 
 from remaster.errors import OptionsError
 
@@ -49,6 +48,7 @@ def lanczos_command(
 
     `options` go to the encoder (`{"preset": "veryfast", "crf": "17"}` by default).
     """
+    ffmpeg = _ffmpeg_python()
     given = ffmpeg.input(f"file:{source.absolute()}")
     enlarged = given.video.filter("scale", width, height, flags="lanczos")
     encoder = dict(options or {"preset": "veryfast", "crf": "17"})
@@ -60,6 +60,20 @@ def lanczos_command(
     )
     command = stream.overwrite_output().global_args("-nostdin", "-loglevel", "error")
     return [str(word) for word in command.compile(cmd=program)]
+
+
+def _ffmpeg_python() -> Any:
+    """The package that writes command lines; only who asks for an external program needs it.
+
+    Raises OptionsError where it is missing.
+    """
+    try:
+        import ffmpeg
+    except ImportError as error:
+        raise OptionsError(
+            "An external ffmpeg needs the package ffmpeg-python: pip install ffmpeg-python."
+        ) from error
+    return ffmpeg
 
 
 def _bundled_ffmpeg() -> str | None:
@@ -90,6 +104,7 @@ def encoder_command(
         "enc_time_base": f"{time_base.numerator}/{time_base.denominator}",
         "avoid_negative_ts": "disabled",
     }
+    ffmpeg = _ffmpeg_python()
     given = ffmpeg.input("pipe:0", f="nut")
     encoder = {**options, "c:v": codec, "pix_fmt": pixel_format, "vf": filters, **times}
     stream = ffmpeg.output(given, "pipe:1", f="nut", **encoder)

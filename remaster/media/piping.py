@@ -281,7 +281,10 @@ def standard_output() -> Iterator[int]:
     try:
         own = os.dup(1)
     except OSError as error:
-        raise OutputError("Standard output is closed: pipe it into something.") from error
+        raise _closed_output() from error
+    if sys.stdout is None:  # closed from the beginning; by now its number may be another file's
+        os.close(own)
+        raise _closed_output()
     try:
         with suppress(OSError, ValueError):  # Python's may be closed, or another's
             sys.stdout.flush()
@@ -291,6 +294,10 @@ def standard_output() -> Iterator[int]:
     finally:
         os.dup2(own, 1)
         os.close(own)
+
+
+def _closed_output() -> OutputError:
+    return OutputError("Standard output is closed: pipe it into something.")
 
 
 class PipeOutput:

@@ -78,6 +78,9 @@ def test_every_kind_of_value(tmp_path: Path, options: list[pipeline.RunOptions])
         ("[run]\npix-fmt = 'gray'\npix_fmt = 'gray'", "twice"),
         ("[run\n", "not TOML"),
         ("[run]\nscale = 99", "--scale"),
+        ('[run]\noutput = "a\\u0000.mkv"', "NUL"),
+        ("[run]\nscale = " + "9" * 5000, "not TOML"),
+        ("[run]\nstart = 1e400", "start"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_file(

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 import remaster.released
+from remaster.checkpoint import load_model
 from remaster.cli import main
 from remaster.commands import doctor
 from remaster.released import released
+from tests.clips import make_clip
 
 
 def call(*arguments: str) -> Result:
@@ -64,6 +69,36 @@ def test_damaged_weights_are_a_problem(
     assert "problem" in result.stdout
 
 
+def test_weights_that_were_never_trained_are_a_problem() -> None:
+    for path in released().values():
+        model, _ = load_model(path)
+        assert doctor._enlarges(model)
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(1)
+            for weights in model.parameters():
+                weights.copy_(weights.flatten()[torch.randperm(weights.numel())].view_as(weights))
+        assert not doctor._enlarges(model)
+
+
+def test_without_ffmpeg_python_only_external_encoders_are_missed(tmp_path: Path) -> None:
+    """In a process of its own, where the package cannot be imported."""
+    source = make_clip(tmp_path / "in.mkv", frames=2)
+    script = (
+        "import sys, importlib.metadata as m; sys.modules['ffmpeg'] = None; "
+        "from remaster.cli import main; main(sys.argv[1:])"
+    )
+    run = ["run", str(source), "-o", str(tmp_path / "out.mkv"), "-y"]
+    for arguments, code, words in (
+        (["doctor"], 0, "for --ffmpeg-encoder, pip install 'ffmpeg-python"),
+        (run, 0, "2 frames"),
+        ([*run, "--ffmpeg-encoder", "-c:v libx264"], 2, "needs the package ffmpeg-python"),
+    ):
+        command = [sys.executable, "-c", script, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+        assert words in done.stdout + done.stderr
+
+
 def test_a_wrong_ffmpeg_is_only_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMASTER_FFMPEG", "/no/such/ffmpeg")
     result = call()
@@ -72,7 +107,7 @@ def test_a_wrong_ffmpeg_is_only_a_warning(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_little_memory_and_disk_are_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_free_memory", lambda: 10**8)
+    monkeypatch.setattr(doctor, "available_memory", lambda: 10**8)
     monkeypatch.setattr(doctor, "_LITTLE_DISK", 10**18)
     result = call("--json")
     assert result.exit_code == 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from remaster import pipeline
 from remaster.cli import main
 from tests.clips import Sound, Subtitles, make_clip
 
@@ -102,6 +103,20 @@ def test_refusals_are_those_of_a_run(tmp_path: Path, options: list[str]) -> None
     assert (dry.exit_code, dry.stdout) == (wet.exit_code, "")
     assert dry.stderr == wet.stderr
     assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("available", [50_000_000, 500_000_000])
+def test_memory_is_asked_for_as_in_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, available: int
+) -> None:
+    """Refused where a run is, and the note where memory will be short."""
+    source = make_clip(tmp_path / "in.mkv", frames=5)
+    monkeypatch.setattr(pipeline, "available_memory", lambda: available)
+    arguments = [source, "-o", tmp_path / "out.mkv", "--model", "lanczos"]
+    dry, wet = call(*arguments, "--dry-run"), call(*arguments)
+    assert dry.exit_code == wet.exit_code == (1 if available == 50_000_000 else 0)
+    assert "memory" in dry.stderr + dry.stdout
+    assert dry.exit_code == 0 or dry.stderr == wet.stderr
 
 
 def test_a_folder_is_reckoned_together(tmp_path: Path) -> None:

@@ -144,6 +144,34 @@ def test_a_folder_that_cannot_be_read_is_known(
     assert work.unreadable == [(tmp_path / "in" / "locked", "Permission denied")]
 
 
+def test_what_may_be_listed_and_not_entered_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "in/a.mkv", "in/locked/b.mkv")
+    look = Path.is_dir
+
+    def refused(path: Path, **named: bool) -> bool:
+        if path.parent.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return look(path, **named)
+
+    monkeypatch.setattr(Path, "is_dir", refused)
+    work = find_work([tmp_path / "in"], str(tmp_path / "hd"))
+    assert [job.source.name for job in work.jobs] == ["a.mkv"]
+    assert work.unreadable == [(tmp_path / "in" / "locked" / "b.mkv", "Permission denied")]
+
+
+def test_a_name_that_is_too_long_is_one_film_that_fails(tmp_path: Path) -> None:
+    long = "n" * 300
+    touch(tmp_path, "a.mkv")
+    work = find_work([tmp_path / long, tmp_path / "a.mkv"], str(tmp_path / "hd"))
+    assert [job.source.name for job in work.jobs] == [long, "a.mkv"]
+    assert find_work([tmp_path / long], str(tmp_path / "b.mkv")).jobs[0].source.name == long
+    for output in (tmp_path / long, tmp_path / long / "b.mkv", tmp_path / "a\0.mkv"):
+        with pytest.raises(OptionsError, match="cannot be reached"):
+            find_work([tmp_path / "a.mkv"], str(output))
+
+
 def test_names_are_sorted_as_people_count() -> None:
     names = ["Ep 1.mkv", "ep 2.mkv", "Ep 02b.mkv", "ep 10.mkv", "x/1.mkv", "x/y/1.mkv", "é.mkv"]
     paths = [Path(name) for name in names]
