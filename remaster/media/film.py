@@ -88,11 +88,6 @@ class FilmEncoder:
         self._set_up(encoding, container.format.name)
         describe_film(stream, video, container.format.name, description or FilmDescription())
 
-    @property
-    def codec(self) -> str:
-        """FFmpeg's name of what the encoder makes."""
-        return self.stream.codec_context.codec.canonical_name
-
     def encode(self, frame: Frame | None) -> list[Packet[VideoStream]]:
         """Packets that are ready after one more frame, or after the last with None."""
         if frame is not None:

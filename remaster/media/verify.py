@@ -47,7 +47,10 @@ class Expectation:
 
     video: VideoInfo
     codec: str
-    """FFmpeg's name of the film's encoder."""
+    """Of the film: FFmpeg's name of what its encoder makes."""
+
+    encoder: str
+    """FFmpeg's name of it."""
 
     pts: Sequence[int]
     """Of every frame, in `video.time_base`, in order."""
@@ -146,7 +149,7 @@ def _check_picture(found: Source, expected: Expectation) -> None:
     _check(found.guessed, (), "colour tags that are missing")
     for name in ("matrix", "range", "primaries", "transfer"):
         _check(getattr(video.color, name), getattr(wanted.color, name), f"colour {name}")
-    said = says_light(expected.codec)
+    said = says_light(expected.encoder)
     if said and not is_same_light(video.light, wanted.light, film.codec):
         _check(video.light, wanted.light, "HDR10 metadata")
     source = expected.source

@@ -277,6 +277,7 @@ class Writer:
             container=self._format,
             video=self._video,
             codec=self._codec,
+            encoder=self._encoding.codec,
             pts=self._film.pts,
             rotation=self._source.rotation,
             mirror=self._source.mirror,
@@ -299,7 +300,10 @@ class Writer:
             self._copier.attachment(planned.stream)[0] for planned in self.plan.having("attach")
         ]
         self._add_streams()
-        self._codec = self._film.codec
+        if self._external is not None:
+            self._codec = self._external.codec
+        else:
+            self._codec = av.Codec(self._encoding.codec, "w").canonical_name
         self._container.start_encoding()
         if self._pipe is not None:
             self._pipe.release(self._complete_header)
