@@ -59,6 +59,17 @@ class Seconds(click.ParamType[Fraction]):
         return -total if found["sign"] else total
 
 
+class Named(click.Path):
+    """A path; an empty one, as of an unset variable, is not the current folder."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        if value in ("", b""):
+            self.fail("a name is empty: give a file or a folder", param, context)
+        return super().convert(value, param, context)
+
+
 class FrameSize(click.ParamType[tuple[int, int]]):
     """A size in pixels, WIDTHxHEIGHT."""
 
@@ -137,9 +148,7 @@ def main() -> None:
 
 
 @main.command(cls=RunCommand, epilog=EPILOG, context_settings={"auto_envvar_prefix": ENVIRONMENT})
-@click.argument(
-    "inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=Named(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=click.Path(),
     help="Output file (.mp4, .mkv, .mov, .webm, .y4m); for several inputs or a folder, a folder; "

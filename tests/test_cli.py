@@ -106,6 +106,12 @@ def test_json_progress_is_json(tmp_path: Path) -> None:
     assert lines[-2]["frames"] == lines[-2]["total"] == lines[-1]["frames"] == 5
 
 
+def test_an_empty_name_is_no_folder(tmp_path: Path) -> None:
+    result = call("run", "", "-o", tmp_path / "out")
+    assert result.exit_code == 2 and "empty" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_progress_is_silence(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=2)
     result = call("run", source, "-o", tmp_path / "out.mp4", "--progress", "none")

@@ -232,6 +232,7 @@ def _bar(name: str, disable: bool | None) -> Any:
         disable=True if stream is None else disable,
         dynamic_ncols=knows_width,
         ncols=None if knows_width else 80,
+        nrows=None if knows_width else 24,
         leave=False,
     )
 
