@@ -16,10 +16,15 @@ import click
 from click.shell_completion import CompletionItem
 
 from remaster.commands.completion import completion_script
-from remaster.commands.configuration import ENVIRONMENT, check_environment, read_configuration
+from remaster.commands.configuration import (
+    ENVIRONMENT,
+    check_environment,
+    read_configuration,
+    without_overruled,
+)
 from remaster.commands.console import say, tell
 from remaster.commands.inputs import Job, Work, find_work
-from remaster.commands.program import GroupedCommand, Program
+from remaster.commands.program import PROGRESS, GroupedCommand, Program
 from remaster.commands.shows import SHOWS
 from remaster.errors import OptionsError
 from remaster.options import DEINTERLACE, FORMATS, PRECISIONS, RunOptions
@@ -113,6 +118,7 @@ class RunCommand(GroupedCommand):
     }
 
     def invoke(self, ctx: click.Context) -> Any:
+        ctx.meta[PROGRESS] = ctx.params.get("progress")
         check_environment(ctx)
         return super().invoke(ctx)
 
@@ -256,7 +262,7 @@ def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **f
               remaster run season1/ -o season1_hd/ --height 1080
     """
     try:
-        options = RunOptions(**flags)
+        options = RunOptions(**without_overruled(click.get_current_context(), flags, output))
         work = find_work(
             inputs,
             output,

@@ -16,7 +16,7 @@ from remaster.errors import OptionsError
 from remaster.frames import PixelLayout, VideoInfo
 from remaster.media.containers import Y4M
 from remaster.media.encoders import Encoding, choose_encoding, container_format
-from remaster.media.extent import film_extent
+from remaster.media.extent import film_extent, picture_from
 from remaster.media.external_film import external_encoding
 from remaster.media.formats import layout_of, losses
 from remaster.media.hdr import says_light
@@ -247,7 +247,8 @@ def _part(source: Source, options: RunOptions) -> tuple[Fraction | None, Fractio
     first, last = film_extent(source, options.preview)
     if last - first <= options.preview:
         return None, None
-    start = first + (last - first - options.preview) / 2
+    middle = first + (last - first - options.preview) / 2
+    start = picture_from(source, middle, options.preview)
     return start, start + options.preview
 
 

@@ -18,7 +18,7 @@ from remaster.errors import SourceError
 from remaster.frames import Frame
 from remaster.media.containers import container_format
 from remaster.media.details import other_bytes_per_second
-from remaster.media.extent import film_extent
+from remaster.media.extent import film_extent, picture_from
 from remaster.media.reader import DamageReport, FieldReport
 from remaster.media.streams import plan_streams
 from remaster.media.trial import trial_encoder
@@ -85,7 +85,7 @@ def forecast(plan: Plan, output: Path, options: RunOptions) -> Forecast:
     container = container_format(output, options.format)
     begin, end = _part(plan)
     length = min(LONGEST_STRETCH, end - begin)
-    middle = begin + (end - begin - length) / 2
+    middle = max(begin, picture_from(plan.source, begin + (end - begin - length) / 2, length))
     frames = _frames(plan, begin, end)
     _forget_peak()
     with trial_encoder(plan.target, plan.encoding, container) as encoder:

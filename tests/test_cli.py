@@ -335,6 +335,20 @@ def test_a_result_that_cannot_be_printed_is_a_failure() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("format_name", ["mkv", "y4m"])
+def test_a_full_standard_output_is_called_so(tmp_path: Path, format_name: str) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=10)
+    command = [sys.executable, "-m", "remaster", "run", source, "-o", "-", "--progress", "none"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*command, "--format", format_name], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "remaster: The disk is full, standard output could not be finished"
+    )
+
+
 @pytest.mark.usefixtures("signals_arrive")
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_stopped_run_leaves_nothing(tmp_path: Path, signal_name: str) -> None:

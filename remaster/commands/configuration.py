@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-__all__ = ["ENVIRONMENT", "check_environment", "read_configuration"]
+from remaster.options import RunOptions
+
+__all__ = ["ENVIRONMENT", "check_environment", "read_configuration", "without_overruled"]
 
 ENVIRONMENT = "REMASTER_RUN"
 """What the names of environment variables begin with; `REMASTER_RUN_CRF` is --crf."""
 
 _NEVER = ("config", "help")
+
+_SIZES = ("scale", "height", "size")
+_ENDS = ("end", "duration")
+_PART = ("start", "end", "duration")
+_ENCODER = ("codec", "crf", "encoder_preset")
+
+_STRENGTH = {
+    ParameterSource.DEFAULT_MAP: 1,  # a file
+    ParameterSource.ENVIRONMENT: 2,
+    ParameterSource.COMMANDLINE: 3,
+    ParameterSource.PROMPT: 3,
+}
 
 
 def read_configuration(
@@ -41,6 +57,40 @@ def check_environment(context: click.Context) -> None:
                 f"the environment variable {name} belongs to no option: unset it, or correct it",
                 context,
             )
+
+
+def without_overruled(
+    context: click.Context, flags: Mapping[str, Any], output: str
+) -> dict[str, Any]:
+    """The options of a run without those that others overrule, which then have their defaults.
+
+    What says the same in another way goes by where it was said, as one option does: typed before
+    the environment, that before the file. Those said in one place are left to be refused.
+    """
+    strength = {
+        name: _STRENGTH.get(context.get_parameter_source(name), 0)  # type: ignore[arg-type]
+        for name in (*flags, "output")
+    }
+    kept = dict(flags)
+
+    def drop(*names: str) -> None:
+        for name in names:
+            kept[name], strength[name] = getattr(RunOptions, name), 0
+
+    def strongest(names: Sequence[str]) -> int:
+        return max(strength[name] for name in names)
+
+    for names in (_SIZES, _ENDS):
+        drop(*(name for name in names if strength[name] < strongest(names)))
+    for one, others in (("preview", _PART), ("ffmpeg_encoder", _ENCODER)):
+        if strength[one] < strongest(others):
+            drop(one)
+        elif strength[one]:
+            drop(*(name for name in others if strength[name] < strength[one]))
+    named = "output" if kept["format"] is None else "format"
+    if kept["format"] == "y4m" or (named == "output" and output.lower().endswith(".y4m")):
+        drop(*(n for n in (*_ENCODER, "ffmpeg_encoder") if strength[n] < strength[named]))
+    return kept
 
 
 def _options(context: click.Context) -> dict[str, click.Option]:
@@ -103,5 +153,5 @@ def _kind(option: click.Option) -> tuple[tuple[type, ...], str]:
     if option.type is click.FLOAT:
         return (int, float), "a number"
     if option.type.name == "time":
-        return (str, int, float), "a time"
+        return (str, int, float, datetime.time), "a time"
     return (str,), "a text in quotes"

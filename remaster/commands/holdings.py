@@ -58,6 +58,7 @@ def document(source: Source) -> dict[str, Any]:
             "frame_rate": None if video.frame_rate is None else str(video.frame_rate),
             "variable_frame_rate": details.is_variable,
             "frames": video.frame_count,
+            "frames_estimated": video.frame_count is not None and not source.states_frames,
             "pixel_format": source.pixel_format,
             "bit_depth": video.layout.bit_depth,
             "rotation": source.rotation,
@@ -190,8 +191,11 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _rate_words(video: Mapping[str, Any]) -> str:
     rate = f"{float(Fraction(video['frame_rate'])):.6g} fps" if video["frame_rate"] else "no rate"
     if video["variable_frame_rate"]:
-        rate = f"variable rate, {rate} on average"
-    return rate + (f", {video['frames']} frames" if video["frames"] else "")
+        rate = f"variable rate, {rate} on average by what the container says"
+    if not video["frames"]:
+        return rate
+    count = "about {} frames" if video["frames_estimated"] else "{} frames by the container"
+    return f"{rate}, {count.format(video['frames'])}"
 
 
 def _rest(found: Mapping[str, Any]) -> Iterator[str]:

@@ -13,9 +13,20 @@ import click
 from remaster.commands import console
 from remaster.errors import OptionsError, RemasterError
 
-__all__ = ["FAILED", "INTERRUPTED", "SOME_FAILED", "WRONG_USAGE", "GroupedCommand", "Program"]
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "PROGRESS",
+    "SOME_FAILED",
+    "WRONG_USAGE",
+    "GroupedCommand",
+    "Program",
+]
 
 LONGEST_FLAGS = 30
+PROGRESS = "remaster.progress"
+"""Key of `click.Context.meta` under which a command that knows leaves its --progress."""
+
 FAILED, WRONG_USAGE, SOME_FAILED, INTERRUPTED = 1, 2, 3, 130
 
 
@@ -33,7 +44,9 @@ class Program(click.Group):
         sys.exit(code)
 
     def _code(self, args: Sequence[str] | None, *rest: Any, **named: Any) -> int:
-        is_json = _asks_for_json(sys.argv[1:] if args is None else args)
+        arguments = sys.argv[1:] if args is None else args
+        self._progress: str | None = None
+        is_json = _asks_for_json(arguments)
         try:
             code = super().main(args, *rest, **named)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -42,21 +55,21 @@ class Program(click.Group):
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
             configured = (context.default_map or {}) if context is not None else {}
-            is_json = is_json or configured.get("progress") == "json"
+            is_json = _asks_for_json(arguments, self._progress or configured.get("progress"))
             hint = f" (see {context.command_path} --help)" if context is not None else ""
             _fail(error.format_message().rstrip(".") + hint, is_json)
             return error.exit_code
         except RemasterError as error:
-            _fail(str(error), is_json)
+            _fail(str(error), _asks_for_json(arguments, self._progress))
             return WRONG_USAGE if isinstance(error, OptionsError) else FAILED
         except SystemExit as error:
             code = error.code
         except OSError as error:
-            _fail(str(error), is_json)
+            _fail(str(error), _asks_for_json(arguments, self._progress))
             return FAILED
         except (KeyboardInterrupt, click.Abort) as error:
             notes = getattr(error.__cause__ or error, "__notes__", ())
-            _fail("; ".join(("stopped", *notes)), is_json)
+            _fail("; ".join(("stopped", *notes)), _asks_for_json(arguments, self._progress))
             return INTERRUPTED
         return code if isinstance(code, int) else 0
 
@@ -66,6 +79,8 @@ class Program(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise click.Abort from error
+        finally:
+            self._progress = ctx.meta.get(PROGRESS)
 
 
 class GroupedCommand(click.Command):
@@ -99,12 +114,21 @@ def _fail(message: str, is_json: bool) -> None:
         console.tell(f"remaster: {line}")
 
 
-def _asks_for_json(arguments: Sequence[str]) -> bool:
-    """Whether errors are for programs, found out although the arguments may be wrong."""
+def _asks_for_json(arguments: Sequence[str], known: str | None = None) -> bool:
+    """Whether errors are for programs, found out although the arguments may be wrong.
+
+    `known` is --progress as far as a file or the parsed command line says it; what is typed goes
+    before it, and of that the last.
+    """
     options = list(arguments)
     options = options[: options.index("--")] if "--" in options else options
-    if "--json" in options or "--progress=json" in options:
+    if "--json" in options:
         return True
-    if "--progress" in options:
-        return options[options.index("--progress") + 1 :][:1] == ["json"]
-    return options[:1] == ["run"] and os.environ.get("REMASTER_RUN_PROGRESS") == "json"
+    if options[:1] != ["run"]:
+        return False
+    typed = None
+    for option, value in zip(options, [*options[1:], ""]):
+        name, is_joined, joined = option.partition("=")
+        if name == "--progress":
+            typed = joined if is_joined else value
+    return (typed or os.environ.get("REMASTER_RUN_PROGRESS") or known) == "json"

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from remaster.media.opening import demuxed, open_source
 from remaster.media.probe import Source
 
-__all__ = ["film_extent"]
+__all__ = ["film_extent", "picture_from"]
 
 _PACKETS_REORDERED = 32
 
@@ -36,6 +36,24 @@ def film_extent(source: Source, length: Fraction) -> tuple[Fraction, Fraction]:
             return first, stated
     with open_source(source.path) as container:
         return first, max((end for _, end in _shown(container, source)), default=first)
+
+
+def picture_from(source: Source, start: Fraction, length: Fraction) -> Fraction:
+    """`start`, or where no picture begins in `length` seconds from there, when the one shown began.
+
+    In a film of variable rate a picture may stand for minutes. Seconds, `source.origin` subtracted.
+    """
+    if _has_pictures(source, start, start + length):
+        return start
+    shown: Fraction | None = None
+    with open_source(source.path) as container:
+        for time, _ in _shown(container, source):
+            if start <= time < start + length:
+                return start
+            if time < start and (shown is None or time > shown):
+                shown = time
+    ticks = source.video.time_base
+    return start if shown is None else round(shown / ticks) * ticks
 
 
 def _first(source: Source) -> Fraction:

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 
 from remaster.errors import OutputError, RemasterError, VerificationError
-from remaster.media.piping import broken_pipe
+from remaster.media.piping import broken_pipe, is_pipe
 from remaster.media.placing import (
     flush_to_disk,
     keep_beside,
@@ -32,6 +32,7 @@ def explained(output: Path, how: str) -> Iterator[None]:
         output: what is written to.
         how: for messages, as in `libx264 as matroska`.
     """
+    named = "standard output" if is_pipe(output) else str(output)
     try:
         yield
     except BrokenPipeError as error:
@@ -44,7 +45,7 @@ def explained(output: Path, how: str) -> Iterator[None]:
     except (av.FFmpegError, OSError, ValueError) as error:
         if getattr(error, "errno", None) in _FULL_DISK:
             raise OutputError(
-                f"The disk is full, {output} could not be finished: free some space or write "
+                f"The disk is full, {named} could not be finished: free some space or write "
                 f"elsewhere."
             ) from error
         if not output.absolute().parent.is_dir():
@@ -53,8 +54,7 @@ def explained(output: Path, how: str) -> Iterator[None]:
                 f"and the film with it: run again, to a place that stays."
             ) from error
         raise OutputError(
-            f"{output} could not be written with {how}: "
-            f"{getattr(error, 'strerror', None) or error}."
+            f"{named} could not be written with {how}: {getattr(error, 'strerror', None) or error}."
         ) from error
 
 

@@ -140,6 +140,10 @@ class Source:
     late: tuple[str, ...] = ()
     """Parts that come too late in a pipe to be written."""
 
+    states_frames: bool = False
+    """Whether the container says how many pictures there are; else `video.frame_count` is reckoned
+    from its length and rate."""
+
     @property
     def name(self) -> str:
         """How messages call it."""
@@ -196,6 +200,7 @@ def probe(path: str | Path, *, most_pixels: int | None = MOST_SOURCE_PIXELS) -> 
             unread_chapters=_unread_chapters(path, format_name, len(chapters)),
             lost_with_pictures=unkept_side_data(frame),
             late=_late_parts(streams, chapters) if is_pipe(path) else (),
+            states_frames=stream.frames > 0,
         )
 
 

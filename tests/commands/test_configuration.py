@@ -95,6 +95,72 @@ def test_what_is_wrong_is_named_with_its_file(
     assert not options
 
 
+@pytest.mark.parametrize(
+    ("text", "environment", "typed", "left"),
+    [
+        ("height = 1080", {}, "--scale 2", {"scale": 2}),
+        ("scale = 2", {"SIZE": "640x480"}, "", {"size": (640, 480)}),
+        ("size = '640x480'", {"HEIGHT": "1080"}, "--scale 4", {"scale": 4}),
+        ("end = 5", {}, "--duration 3", {"duration": 3}),
+        ("start = 2\nend = 5", {}, "--duration 3", {"start": 2, "duration": 3}),
+        ("start = 2\nend = 5", {}, "--preview 3", {"preview": 3}),
+        ("preview = 3\nend = 9", {}, "--start 1", {"start": 1, "end": 9}),
+        ("codec = 'ffv1'\ncrf = 3", {}, "--ffmpeg-encoder -an", {"ffmpeg_encoder": "-an"}),
+        ("ffmpeg_encoder = '-an'\ncodec = 'ffv1'", {}, "--crf 3", {"codec": "ffv1", "crf": 3}),
+        ("ffmpeg_encoder = '-an'", {}, "--codec libx264", {}),
+        ("codec = 'ffv1'\nencoder-preset = '3'", {}, "-o b.y4m", {}),
+        ("ffmpeg_encoder = '-an'\ncrf = 5", {"FORMAT": "y4m"}, "", {"format": "y4m"}),
+    ],
+)
+def test_of_alternatives_the_one_said_nearest_counts(
+    tmp_path: Path,
+    options: list[pipeline.RunOptions],
+    text: str,
+    environment: dict[str, str],
+    typed: str,
+    left: dict[str, object],
+) -> None:
+    config = write(tmp_path, f"[run]\n{text}\n")
+    named = {f"REMASTER_RUN_{name}": value for name, value in environment.items()}
+    result = call("-o", "b.mkv", "--config", config, *typed.split(), **named)
+    assert options == [pipeline.RunOptions(**left)], result.output  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["scale = 2\nheight = 96", "preview = 1\nstart = 1"])
+def test_alternatives_said_in_one_place_are_refused(
+    tmp_path: Path, options: list[pipeline.RunOptions], text: str
+) -> None:
+    result = call("-o", "b.mkv", "--config", write(tmp_path, f"[run]\n{text}\n"))
+    assert (result.exit_code, options) == (2, [])
+
+
+def test_times_may_be_those_of_toml(tmp_path: Path, options: list[pipeline.RunOptions]) -> None:
+    text = "[run]\nstart = 00:01:02.500\nend = 01:00:00\n"
+    call("-o", "b.mkv", "--config", write(tmp_path, text))
+    assert (float(options[0].start or 0), float(options[0].end or 0)) == (62.5, 3600)
+
+
+def test_the_last_typed_progress_says_how_errors_look(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    config = write(tmp_path, "[run]\nprogress = 'json'\n")
+
+    def is_json(*arguments: object, **environment: str) -> bool:
+        words = ["run", str(empty), "-o", str(tmp_path / "hd"), *map(str, arguments)]
+        result = CliRunner().invoke(main, words, env=environment)
+        assert result.exit_code in (1, 2)
+        return result.stderr.startswith('{"event": "error"')
+
+    assert is_json("--config", config)
+    assert is_json("--config", config, "--scale", "0")
+    assert is_json("--progress", "bar", "--progress", "json")
+    assert is_json("--progress", "bar", "--progress=json", "--scale", "x")
+    assert not is_json("--progress", "json", "--progress", "bar", "--scale", "x")
+    assert not is_json("--config", config, "--progress", "bar")
+    assert not is_json("--config", config, "--progress", "bar", "--scale", "0")
+    assert not is_json("--config", config, REMASTER_RUN_PROGRESS="bar")
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     assert call("-o", "b.mkv", "--config", tmp_path / "no.toml").exit_code == 2
 

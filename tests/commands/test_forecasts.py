@@ -119,6 +119,17 @@ def test_memory_is_asked_for_as_in_a_run(
     assert dry.exit_code == 0 or dry.stderr == wet.stderr
 
 
+def test_a_preview_inside_a_still_has_its_picture(tmp_path: Path) -> None:
+    pts = [*range(11), *range(2500, 2511)]
+    source = make_clip(tmp_path / "in.mkv", pts=pts, frames=len(pts), audio=())
+    arguments = [source, "-o", tmp_path / "out.mkv", "--model", "lanczos"]
+    assert call(*arguments, "--dry-run").exit_code == 0
+    assert call(*arguments, "--dry-run", "--preview", "0.5").exit_code == 0
+    result = call(*arguments, "--preview", "0.5")
+    assert result.exit_code == 0, result.output
+    assert "1 frames" in result.stdout
+
+
 def test_a_folder_is_reckoned_together(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.mkv", "b.mp4"):

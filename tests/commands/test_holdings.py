@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
 from remaster.cli import main
@@ -103,3 +104,15 @@ def test_a_bad_file_does_not_stop_the_next(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["file"] == str(good)
     assert json.loads(result.stderr)["event"] == "error"
     assert call(tmp_path / "bad.mkv").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "words"), [("mp4", ", 20 frames by the container"), ("mkv", ", about ")]
+)
+def test_a_number_of_frames_is_said_with_where_it_is_from(
+    tmp_path: Path, suffix: str, words: str
+) -> None:
+    path = make_clip(tmp_path / f"in.{suffix}", frames=20)
+    assert words in CliRunner().invoke(main, ["probe", str(path)]).stdout
+    found = json.loads(CliRunner().invoke(main, ["probe", "--json", str(path)]).stdout)
+    assert found["video"]["frames_estimated"] is (suffix == "mkv")

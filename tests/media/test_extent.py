@@ -9,8 +9,9 @@ from pathlib import Path
 import av
 import pytest
 
-from remaster.media.extent import film_extent
+from remaster.media.extent import film_extent, picture_from
 from remaster.media.probe import probe
+from remaster.media.reader import read_frames
 from tests.clips import make_clip
 
 
@@ -25,6 +26,22 @@ def test_the_extent_is_that_of_the_pictures(tmp_path: Path, suffix: str, says: b
     first, end = film_extent(source, Fraction(1))
     assert abs(first) <= Fraction(1, 10)
     assert abs(end - first - 4) <= Fraction(1, 10)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_part_inside_a_still_begins_with_its_picture(tmp_path: Path, suffix: str) -> None:
+    """Pictures at 0 to 0.4 s and from 20 s on; one is shown all the while between."""
+    pts = [*range(11), *range(500, 511)]
+    path = make_clip(tmp_path / f"in.{suffix}", pts=pts, frames=len(pts), options={"g": "5"})
+    source, length = probe(path), Fraction(1, 2)
+    shown = picture_from(source, Fraction(10), length)
+    assert abs(shown - Fraction(2, 5)) < Fraction(1, 500)
+    assert [
+        float(frame.pts * source.video.time_base)
+        for frame in read_frames(source, start=shown, end=shown + length)
+    ] == [float(shown)]
+    assert picture_from(source, Fraction(1, 10), length) == Fraction(1, 10)
+    assert picture_from(source, Fraction(199, 10), length) == Fraction(199, 10)
 
 
 def test_a_late_film_begins_late(tmp_path: Path) -> None:
