@@ -28,8 +28,10 @@ _ACROSS = (0.2, 0.5, 0.8)
 """Where in a bar its colour is looked at: near its sides a shift of chroma shows."""
 
 _WORDS_OF_MATRIX = {1: "bt709", 9: "bt2020nc"}
-_AV_MATRIX_RGB = 0
+_RGB_FORMATS = ("rgb", "bgr", "gbr")
 _LIMITED_BT709 = (1, 1)
+"""FFmpeg's numbers of the matrix and the range that R'G'B' is written in."""
+
 _WRITING_TAGS = (
     "encoder",
     "software",
@@ -174,7 +176,9 @@ def differences(
     if all(each.container.startswith(_SAYING_LENGTHS) for each in (before, after)):
         hold("end of the film", _near(_film_end(after), _film_end(before, start, end)))
     hold("colours", _same_bars([before.bars[i] for i in window], after.bars))
-    hold("colour tags", _same_color(before.color, after.color))
+    is_rgb = before.pixel_format.startswith(_RGB_FORMATS)
+    due = (*_LIMITED_BT709, *before.color[2:]) if is_rgb else before.color
+    hold("colour tags", _same_color(due, after.color))
     sampling = turns_into or _plain(before.pixel_format)
     hold("depth and sampling", _plain(after.pixel_format) == sampling)
     hold("pixel aspect", before.aspect == after.aspect)
@@ -478,10 +482,8 @@ def _same_bars(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
 
 
 def _same_color(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
-    """Nothing that was said is said otherwise, and nothing stays unsaid; R'G'B' becomes BT.709."""
+    """Nothing that was said is said otherwise, and nothing stays unsaid."""
     unsaid = (2, 0, 2, 2)
-    if before[0] == _AV_MATRIX_RGB:
-        before = (*_LIMITED_BT709, *before[2:])
     return all(b != u and a in (u, b) for a, b, u in zip(before, after, unsaid))
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from remaster.frames import PixelLayout
 from remaster.options import RunOptions
 from remaster.pipeline import RunResult, run
-from tests.clips import Subtitles, cover_picture
+from tests.clips import Sound, Subtitles, cover_picture
 from tests.promises.cases import BT709, CASES, CHAPTERS, LINES, NTSC_COLOR, Case, make_film
 from tests.promises.checking import MILLISECOND, differences, read, texts
 
@@ -197,6 +197,14 @@ def test_a_mirrored_film_stays_mirrored(tmp_path: Path, target: str, turn: tuple
     assert read(source).turn == (a, b, c, d)
     remastered(source, tmp_path / target)
     assert read(tmp_path / target).turn == (a, b, c, d)
+
+
+@pytest.mark.parametrize(("codec", "name"), [("mp2", b"A_MPEG/L2"), ("libmp3lame", b"A_MPEG/L3")])
+def test_matroska_says_which_layer_of_mpeg_sound(tmp_path: Path, codec: str, name: bytes) -> None:
+    """The file's own word: FFmpeg looks into the packets and mends a wrong one in reading."""
+    source = make_film(tmp_path / "in.mkv", {"audio": (Sound(codec),), "color": NTSC_COLOR})
+    remastered(source, tmp_path / "out.mkv")
+    assert name in (tmp_path / "out.mkv").read_bytes()
 
 
 def test_bold_and_italic_words_come_back(tmp_path: Path) -> None:
