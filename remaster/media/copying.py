@@ -50,6 +50,7 @@ class PacketCopier:
         self._tracks: dict[int, Track] = {}
         self._resources = ExitStack()
         self._unannounced: list[int] = []
+        self._refused = 0
         self._pending: tuple[Fraction, Packet[Stream] | None] | None = None
 
     def __enter__(self) -> Self:
@@ -82,6 +83,8 @@ class PacketCopier:
     def warnings(self) -> tuple[str, ...]:
         """Sentences about streams whose times were damaged, and about those that came late."""
         told = [words for track in self._tracks.values() for words in track.warnings]
+        if self._refused:
+            told.append(f"{self._refused} packets were refused by the container as damaged.")
         if self._unannounced:
             told.append("A stream that begins in the middle of the source is left out.")
         return tuple(told)
@@ -110,7 +113,10 @@ class PacketCopier:
         """Mux what is due up to `time` (seconds of the output), or everything left."""
         while self._pending is not None and (time is None or self._pending[0] <= time):
             if self._pending[1] is not None:
-                self._output.mux(self._pending[1])
+                try:
+                    self._output.mux(self._pending[1])
+                except av.InvalidDataError:  # no reason to lose the film: it is kept unverified
+                    self._refused += 1
             self._pending = next(self._packets, None)
 
     def attachment(self, info: StreamInfo) -> tuple[Attachment, bytes]:

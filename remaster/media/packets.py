@@ -75,10 +75,21 @@ def digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def _has_adts_header(data: bytes) -> bool:
+    """Whether a muxer can take the header off (ISO/IEC 14496-3, 1.A.2)."""
+    if len(data) < 9 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
+        return False
+    length = (data[3] & 3) << 11 | data[4] << 3 | data[5] >> 5
+    knows_rate = (data[2] >> 2) & 15 < 13
+    has_blocks_with_checksums = not data[1] & 1 and data[6] & 3
+    return knows_rate and length >= 7 and not has_blocks_with_checksums
+
+
 def payload(packet: Packet[Stream], stream: StreamInfo) -> bytes:
     """The bytes of a packet that every container keeps; empty for a mere filler.
 
-    AAC in a transport stream carries a header on each packet, which other containers keep once.
+    AAC in a transport stream carries a header on each packet, which other containers keep once; a
+    packet whose header is damaged is no sound.
     MP4 fills the gaps between subtitles with empty ones. A file cut off may end inside a sample
     of PCM, which is no sound.
     """
@@ -87,9 +98,10 @@ def payload(packet: Packet[Stream], stream: StreamInfo) -> bytes:
         return data[: len(data) // stream.sample_bytes * stream.sample_bytes]
     if stream.codec == "mov_text" and data[:2] == b"\0\0":
         return b""
-    is_adts = stream.codec == "aac" and not stream.has_header and len(data) > 9
-    if is_adts and data[0] == 0xFF and data[1] & 0xF0 == 0xF0:
-        return data[7 if data[1] & 1 else 9 :]
+    if stream.codec == "aac" and not stream.has_header:
+        if _has_adts_header(data):
+            return data[7 if data[1] & 1 else 9 :]
+        return b"" if stream.needs_packet_headers else data
     return data
 
 

@@ -67,6 +67,9 @@ class StreamInfo:
     has_header: bool
     """Whether the container holds the codec's header (extradata) apart from the packets."""
 
+    needs_packet_headers: bool = False
+    """Whether every packet carries the codec's header, as AAC does in transport streams."""
+
     sample_bytes: int = 1
     """Of all channels of a PCM sample; 1 for what is none."""
 
@@ -251,6 +254,12 @@ def _describe_stream(stream: Stream) -> StreamInfo:
         disposition=int(stream.disposition),
         is_cover=stream.type == "video" and _is_cover(stream),
         has_header=context is not None and bool(context.extradata),
+        needs_packet_headers=(
+            context is not None
+            and context.codec.canonical_name == "aac"
+            and not context.extradata
+            and stream.container.format.name in _FREE_RUNNING_CLOCKS
+        ),
         sample_bytes=_sample_bytes(stream),
     )
 

@@ -50,6 +50,7 @@ class Track:
         self._last_length = _ASSUMED_LENGTH
         self._last_dts: int | None = None
         self._steady: Steady[Packet[Stream]] = Steady(round(RESTART_SECONDS / _time_base(source)))
+        self.damaged_packets = 0
         self.moved_packets = 0
         self.moved_seconds = Fraction(0)
 
@@ -84,7 +85,12 @@ class Track:
 
     @property
     def warnings(self) -> Iterator[str]:
-        """Sentences about what was wrong with the packets' times."""
+        """Sentences about what was wrong with the packets."""
+        if self.damaged_packets:
+            yield (
+                f"{self.damaged_packets} packets of the {self.info} are damaged in the source "
+                f"and left out."
+            )
         if self.moved_packets:
             yield (
                 f"{self.moved_packets} packets of the {self.info} are out of order in the source: "
@@ -119,6 +125,7 @@ class Track:
             time, length = _clipped(time, length, span)
         data = payload(packet, self.info)
         if not data:
+            self.damaged_packets += self.info.needs_packet_headers
             return
         if self.tally.converted_to:
             yield from self._converted(data, time, length)

@@ -859,3 +859,28 @@ def test_the_output_has_the_usual_permissions(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "in.mp4")
     copy_film(path, tmp_path / "out.mp4")
     assert (tmp_path / "out.mp4").stat().st_mode == path.stat().st_mode
+
+
+def with_a_broken_sound_packet(path: Path) -> Path:
+    data = bytearray(make_clip(path, frames=50, audio=(Sound("aac"),)).read_bytes())
+    at = [i for i in range(len(data) - 1) if data[i] == 0xFF and data[i + 1] == 0xF1]
+    data[at[len(at) // 2]] ^= 0x40
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("target", ["out.mkv", "out.mp4"])
+def test_a_damaged_sound_packet_does_not_end_a_film(tmp_path: Path, target: str) -> None:
+    written = copy_film(with_a_broken_sound_packet(tmp_path / "in.ts"), tmp_path / target)
+    assert written.frames == 50
+    assert [w for w in written.warnings if "damaged in the source" in w]
+
+
+def test_a_packet_that_a_muxer_refuses_costs_the_place_and_not_the_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = with_a_broken_sound_packet(tmp_path / "in.ts")
+    monkeypatch.setattr("remaster.media.packets._has_adts_header", lambda _: True)
+    with pytest.raises(VerificationError, match="kept as"):
+        copy_film(path, tmp_path / "out.mkv")
+    assert [p.name for p in tmp_path.glob("*.mkv")] == ["out.unverified.mkv"]
