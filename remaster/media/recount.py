@@ -19,9 +19,10 @@ from av.stream import Stream
 
 from remaster.errors import SourceError, VerificationError
 from remaster.media.opening import demuxed, open_source
-from remaster.media.packets import FORMATS_WITHOUT_PTS, RESTART_SECONDS, Span, Tally, payload
+from remaster.media.packets import FORMATS_WITHOUT_PTS, Span, Tally, payload
 from remaster.media.piping import is_pipe
 from remaster.media.probe import Source
+from remaster.media.steady import SteadySound
 
 __all__ = ["recount"]
 
@@ -31,6 +32,9 @@ _UNSAID_LENGTH_SECONDS = 1
 
 _FAR_BEHIND_SECONDS = 60
 """So far behind the part that is written, a file holds nothing of it any more."""
+
+_PACKETS_BEHIND = 16
+"""So many in a row are no damaged times."""
 
 _WHOLE_PICTURE_FORMATS = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
 _WHOLE_PICTURE_CODECS = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg", "huffyuv")
@@ -88,7 +92,6 @@ class _Copied:
     possible: int = 0
     """That may have been: at the ends of a part it depends on how times are rounded."""
 
-    latest: Fraction | None = None
     counted: Tally = field(init=False)
 
     def __post_init__(self) -> None:
@@ -180,36 +183,48 @@ def _read(
     source: Source, span: Span, copied: Mapping[int, _Copied], film: _Film | None
 ) -> str | None:
     """Count the packets of the part; returns why it broke off, where it did."""
-    latest: dict[int, Fraction] = {}
     followed = {*copied, source.video_index}
     place = source.timeline.placer()
+    behind: dict[int, int] = {}
     try:
         with open_source(source.path) as container:
             streams = [each for each in container.streams if each.index in followed]
+            sounds = {
+                each.index: SteadySound(each.time_base or Fraction(1))
+                for each in streams
+                if each.type == "audio"
+            }
+            timed = {source.video_index, *sounds}
             for packet in demuxed(container, streams):
                 if not packet.size:
                     continue
+                index = packet.stream_index
                 place(packet)
-                if not span.is_whole and _is_over(packet, span, latest):
-                    return None
-                if packet.stream_index in copied:
-                    copied[packet.stream_index].add(packet)
+                if not span.is_whole:
+                    behind[index] = behind.get(index, 0) + 1 if _is_far(packet, span) else 0
+                    if all(behind.get(each, 0) >= _PACKETS_BEHIND for each in timed):
+                        break
+                if index in sounds:
+                    for steady in sounds[index].add(packet):
+                        copied[index].add(steady)
+                elif index in copied:
+                    copied[index].add(packet)
                 elif film is not None:
                     film.add(packet)
+            for index, sound in sounds.items():
+                for steady in sound.flush():
+                    copied[index].add(steady)
     except (SourceError, av.FFmpegError, OSError) as error:
         return getattr(error, "strerror", None) or str(error).rstrip(".")
     return None
 
 
-def _is_over(packet: Packet[Stream], span: Span, latest: dict[int, Fraction]) -> bool:
-    """Whether a part lies wholly before this packet, or before another clock that begins here."""
+def _is_far(packet: Packet[Stream], span: Span) -> bool:
+    """Whether a packet lies far behind a part; one alone may have a damaged time."""
     ticks = packet.dts if packet.dts is not None else packet.pts
-    if ticks is None or packet.stream.type not in ("video", "audio") or span.length is None:
+    if ticks is None or span.length is None:
         return False
-    time = ticks * packet.time_base - span.shift
-    before = latest.get(packet.stream_index, time)
-    latest[packet.stream_index] = max(before, time)
-    return time > span.length + _FAR_BEHIND_SECONDS or before - time > RESTART_SECONDS
+    return ticks * packet.time_base - span.shift > span.length + _FAR_BEHIND_SECONDS
 
 
 def _lies_in(packet: Packet[Stream], span: Span) -> tuple[bool, bool]:

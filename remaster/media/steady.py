@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Generic, TypeVar
 
-__all__ = ["Steady", "Timed"]
+from av.packet import Packet
+from av.stream import Stream
+
+from remaster.media.packets import RESTART_SECONDS
+
+__all__ = ["Steady", "SteadySound", "Timed"]
 
 T = TypeVar("T")
 
@@ -80,3 +86,41 @@ class Steady(Generic[T]):
             self._offsets.pop()
             return earlier
         return time
+
+
+class SteadySound:
+    """Packets of one sound, each moved to the time that was found for it."""
+
+    def __init__(self, time_base: Fraction) -> None:
+        self._steady: Steady[Packet[Stream]] = Steady(round(RESTART_SECONDS / time_base))
+
+    @property
+    def mended(self) -> int:
+        return self._steady.mended
+
+    @property
+    def restarts(self) -> int:
+        return self._steady.restarts
+
+    def add(self, packet: Packet[Stream], usual: int = 1) -> Iterator[Packet[Stream]]:
+        """What is known by this packet; `usual`: ticks of one that does not say its length."""
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if ticks is None:
+            yield from self.flush()
+            yield packet
+        else:
+            yield from map(_moved, self._steady.add(packet, ticks, packet.duration or usual))
+
+    def flush(self) -> Iterator[Packet[Stream]]:
+        """What waited for the next packet to come."""
+        yield from map(_moved, self._steady.flush())
+
+
+def _moved(timed: Timed[Packet[Stream]]) -> Packet[Stream]:
+    packet = timed.item
+    stated = packet.pts if packet.pts is not None else packet.dts
+    assert stated is not None
+    if timed.time != stated:
+        packet.dts = None if packet.dts is None else packet.dts + timed.time - stated
+        packet.pts = timed.time
+    return packet

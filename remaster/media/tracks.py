@@ -10,8 +10,8 @@ from av.packet import Packet
 from av.stream import Stream
 
 from remaster.media.holding import HOLDINGS
-from remaster.media.packets import RESTART_SECONDS, Span, Tally, payload
-from remaster.media.steady import Steady, Timed
+from remaster.media.packets import Span, Tally, payload
+from remaster.media.steady import SteadySound
 from remaster.media.streams import PlannedStream
 from remaster.media.texts import Overlay, marked_text, written_text
 
@@ -49,7 +49,7 @@ class Track:
         self._last_time: Fraction | None = None
         self._last_length = _ASSUMED_LENGTH
         self._last_dts: int | None = None
-        self._steady: Steady[Packet[Stream]] = Steady(round(RESTART_SECONDS / _time_base(source)))
+        self._steady = SteadySound(_time_base(source))
         self.damaged_packets = 0
         self.moved_packets = 0
         self.moved_seconds = Fraction(0)
@@ -71,17 +71,15 @@ class Track:
 
     def steadied(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """Packets whose times go on, as far as the next ones are known; texts as they come."""
-        ticks = packet.pts if packet.pts is not None else packet.dts
-        if self.info.kind != "audio" or ticks is None:
-            yield from self.last_steadied()
+        if self.info.kind == "audio":
+            usual = round(self._last_length / _time_base(self.source))
+            yield from self._steady.add(packet, usual)
+        else:
             yield packet
-            return
-        length = packet.duration or round(self._last_length / _time_base(self.source))
-        yield from map(_at_its_time, self._steady.add(packet, ticks, length))
 
     def last_steadied(self) -> Iterator[Packet[Stream]]:
         """What waited for the next packet to come."""
-        yield from map(_at_its_time, self._steady.flush())
+        yield from self._steady.flush()
 
     @property
     def warnings(self) -> Iterator[str]:
@@ -210,18 +208,6 @@ class Track:
         moved = max(ticks - packet.pts, 0)
         packet.pts, packet.dts = packet.pts + moved, ticks
         return moved * base
-
-
-def _at_its_time(timed: Timed[Packet[Stream]]) -> Packet[Stream]:
-    """The packet, moved to the time that was found for it."""
-    packet = timed.item
-    stated = packet.pts if packet.pts is not None else packet.dts
-    assert stated is not None
-    shift = timed.time - stated
-    if shift:
-        packet.pts = timed.time
-        packet.dts = None if packet.dts is None else packet.dts + shift
-    return packet
 
 
 def _time_base(stream: Stream) -> Fraction:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -26,6 +27,7 @@ from remaster.media import y4m as y4m_module
 from remaster.media.copying import PacketCopier
 from remaster.media.encoders import Encoding, choose_encoding, container_format
 from remaster.media.formats import layout_of
+from remaster.media.opening import demuxed
 from remaster.media.packets import payload
 from remaster.media.probe import Chapter, Source, probe
 from remaster.media.reader import read_frames
@@ -884,3 +886,25 @@ def test_a_packet_that_a_muxer_refuses_costs_the_place_and_not_the_film(
     with pytest.raises(VerificationError, match="kept as"):
         copy_film(path, tmp_path / "out.mkv")
     assert [p.name for p in tmp_path.glob("*.mkv")] == ["out.unverified.mkv"]
+
+
+@pytest.mark.parametrize("seconds", [-3, 3, 30])
+def test_one_damaged_time_costs_a_part_no_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    path = make_clip(tmp_path / "in.mkv", frames=200)
+
+    def damaged(*given: Any) -> Iterator[Packet[Stream]]:
+        number = 0
+        for packet in demuxed(*given):
+            number += packet.stream.type == "audio"
+            if packet.stream.type == "audio" and number == 60 and packet.pts is not None:
+                packet.pts = packet.dts = packet.pts + round(seconds / packet.time_base)
+            yield packet
+
+    copy_film(path, tmp_path / "good.mkv", end=Fraction(4))
+    for module in ("copying", "recount"):
+        monkeypatch.setattr(f"remaster.media.{module}.demuxed", damaged)
+    written = copy_film(path, tmp_path / "bad.mkv", end=Fraction(4))
+    assert sound(tmp_path / "bad.mkv")[0][0] == sound(tmp_path / "good.mkv")[0][0]
+    assert [w for w in written.warnings if "damaged time" in w]
