@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -388,7 +389,7 @@ def encode(frames: Iterator[av.VideoFrame], path: Path, how: Damage) -> None:
             context.qmin = context.qmax = how.scale
             context.flags |= av.codec.context.Flags.qscale.value
             context.global_quality = how.scale * 118
-        for number, frame in enumerate((first, *frames)):
+        for number, frame in enumerate(itertools.chain((first,), frames)):
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

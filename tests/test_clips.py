@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import runpy
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from remaster.color import decode_planes
@@ -45,6 +48,18 @@ def test_the_example_is_an_old_episode() -> None:
     assert {"matrix", "range", "primaries"} <= set(source.guessed)
     assert [s.kind for s in source.streams] == ["video", "audio"]
     assert EXAMPLE.stat().st_size < 1.5e6
+
+
+def test_the_example_is_limited_animation() -> None:
+    """Most frames show the drawing before them, and few tiles of the others are new."""
+    program = runpy.run_path(str(EXAMPLE.with_name("make_old_episode.py")))
+    frames = list(program["draw_episode"](121, 72, 96))
+    assert len(frames) == program["NUM_FRAMES"] == len(times(EXAMPLE, Fraction(60)))
+    pairs = list(itertools.pairwise(frames))
+    assert sum(a is b for a, b in pairs) > 0.5 * len(pairs)
+    new = [(a != b).any(2).reshape(18, 4, 24, 4).any((1, 3)).mean() for a, b in pairs]
+    assert 0.05 < np.mean(new) < 0.2
+    assert sum(share > 0.9 for share in new) >= 20  # four cuts, the pan, the fade
 
 
 def test_the_example_gets_no_color_cast(tmp_path: Path) -> None:

@@ -111,6 +111,9 @@ class Pose:
     arms: str = "down"
     """`down`, `wave`, `hip` or `chest`."""
 
+    swing: float = 0.0
+    """How far outward a waving hand is, head units."""
+
     behind: bool = False
     """Seen from behind."""
 

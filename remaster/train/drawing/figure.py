@@ -144,7 +144,7 @@ def draw_folds(figure: Figure, body: Mask, color: Color) -> None:
 
 
 def draw_arms(figure: Figure) -> None:
-    wide = figure.design.shoulders
+    wide, swing = figure.design.shoulders, figure.pose.swing
     for side in (-1.0, 1.0):
         shoulder = (side * 1.00 * wide, 2.02)
         raised = figure.pose.arms == "wave" and side == figure.pose.light
@@ -152,7 +152,7 @@ def draw_arms(figure: Figure) -> None:
             "down": [shoulder, (side * 1.26 * wide, 3.6), (side * 1.2 * wide, 5.1)],
             "hip": [shoulder, (side * 1.85 * wide, 3.2), (side * 1.0 * wide, 4.4)],
             "chest": [shoulder, (side * 1.36 * wide, 3.5), (side * 0.30, 2.95)],
-            "wave": [shoulder, (side * 1.70 * wide, 2.9), (side * 1.85 * wide, 1.4)],
+            "wave": [shoulder, (side * 1.70 * wide, 2.9), (side * (1.85 * wide + swing), 1.4)],
         }["down" if figure.pose.arms == "wave" and not raised else figure.pose.arms]
         draw_arm(figure, joints, side)
 
