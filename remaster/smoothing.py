@@ -33,7 +33,7 @@ chroma sample."""
 
 _POINTS = CELL // _POINT
 
-_QUIET = 0.25
+_QUIET = 0.4
 """Share of the cells in whose difference there is noise alone."""
 
 _IN_SPACE = 1.6
@@ -47,11 +47,11 @@ _BIAS = 4.0 / 36
 """What a difference of one sign weighs beside one of changing signs, per sample it is taken from:
 noise has little of it, drift and motion much."""
 
-_SURE, _NEVER = 1.3, 2.4
+_SURE, _NEVER = 1.5, 3.0
 """Squared difference over what noise makes: a neighbour counts in full up to the one and not at
 all from the other on."""
 
-_FURTHEST = 4.0
+_FURTHEST = 2.0
 """No neighbour pulls a sample by more than so many noise levels."""
 
 _CUT, _CUT_LEAST, _ALIKE = 12.0, 3.0, 0.6
@@ -278,8 +278,8 @@ def _match(
             around, drift = around / share, drift / share
         evidence += (around + _BIAS * 9 * count * drift * drift) * (count / expected)
     weights = (_NEVER - evidence / sum(samples)) / (_NEVER - _SURE)
-    furthest = _FURTHEST * (noise / 2).sqrt()
-    bounded = (torch.clamp(d, -most, most) for d, most in zip(difference.planes, furthest))
+    furthest = (_FURTHEST * (noise / 2).sqrt()).tolist()
+    bounded = (plane.clamp(-most, most) for plane, most in zip(difference.planes, furthest))
     return _Match(weights.clamp(0, 1) * is_joined, tuple(bounded))
 
 
@@ -318,12 +318,13 @@ def _averaged(
     for (match, sign, _), weight in zip(neighbours, weights):
         share = weight * (sign * strength / (1 + total))
         for plane, difference in zip(sums, match.differences):
-            plane += _spread(share, plane) * difference
+            plane.addcmul_(_spread(share, plane), difference)
     finished = [x[: y.shape[0], : y.shape[1]] for x, y in zip(sums, now.frame.planes)]
     if now.changed is None:
         return tuple(x.contiguous() for x in finished)
+    drawn = now.changed.float()
     return tuple(
-        torch.where(_spread(now.changed, padded)[: x.shape[0], : x.shape[1]], x, held.float())
+        torch.where(_spread(drawn, padded)[: x.shape[0], : x.shape[1]] > 0, x, held.float())
         for x, padded, held in zip(finished, sums, last)
     )
 
@@ -372,10 +373,9 @@ def _points(plane: Tensor, points: tuple[int, int]) -> Tensor:
 
 def _spread(points: Tensor, plane: Tensor) -> Tensor:
     """Values of points on the samples of a padded plane."""
-    for axis in (0, 1):
-        if plane.shape[axis] > points.shape[axis]:
-            points = points.repeat_interleave(_POINT, axis)
-    return points
+    if plane.shape == points.shape:
+        return points
+    return F.interpolate(points[None, None], list(plane.shape))[0, 0]
 
 
 def _on_points(changed: Tensor, luma: Tensor) -> Tensor:
