@@ -89,7 +89,8 @@ def held_by_noise(source: Tensor, previous_source: Tensor) -> Tensor:
     in_space = torch.maximum(_bend(source), _bend(previous_source))
     noise = torch.minimum(in_time, in_space * _IN_SPACE).clamp_min(_LEAST_NOISE)
     noise = noise[:, None, None, None]
-    held = (size <= _MEAN_SIZE * noise + _ROUNDING) & (signed <= _MEAN_DIFFERENCE * noise + _ROUNDING)
+    is_small = size <= _MEAN_SIZE * noise + _ROUNDING
+    held = is_small & (signed <= _MEAN_DIFFERENCE * noise + _ROUNDING)
     held = held.repeat_interleave(TILE, 2).repeat_interleave(TILE, 3)
     return held[..., : source.shape[2], : source.shape[3]]
 

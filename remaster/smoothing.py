@@ -38,7 +38,7 @@ _QUIET = 0.4
 
 _IN_SPACE = 1.6
 """Noise in time is at most so many times that in space: drawn clips give 1.0 (grain) to 1.7
-(through x264 and MPEG-2). Without the bound a picture that moves everywhere passes for noise."""
+(through x264 and MPEG-2). Without the bound, what moves passes for noise where all of it moves."""
 
 _ROUNDING = 0.4
 """Levels of noise that any clip has."""
@@ -55,6 +55,7 @@ _FURTHEST = 2.0
 """No neighbour pulls a sample by more than so many noise levels."""
 
 _CUT, _CUT_LEAST, _ALIKE = 12.0, 3.0, 0.6
+"""See `is_cut`: levels, levels, correlation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,9 +271,7 @@ def _match(
     samples = [plane.numel() / points for plane in difference.planes]
     share = None if changed is None else _boxed(changed.float()).clamp_min(1e-6)
     evidence = torch.zeros_like(difference.squares[0])
-    for square, mean, expected, count in zip(
-        difference.squares, difference.means, noise, samples
-    ):
+    for square, mean, expected, count in zip(difference.squares, difference.means, noise, samples):
         around, drift = _boxed(square), _boxed(mean)
         if share is not None:
             around, drift = around / share, drift / share
@@ -330,7 +329,7 @@ def _averaged(
 
 
 def _noise_in_space(plane: Tensor) -> Tensor:
-    """() variance of the noise: in the quiet cells, what a straight line across does not explain."""
+    """() variance of the noise: what a straight line across leaves over in the quiet cells."""
     if plane.shape[1] < 3:
         return plane.new_zeros(())
     rows = plane[::2]

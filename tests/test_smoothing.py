@@ -48,7 +48,10 @@ def coded(planes: Planes, layout: PixelLayout = YUV420, sigma: float = 0, seed: 
 
 
 def film(
-    shifts: list[float], sigma: float = 0, layout: PixelLayout = YUV420, size: tuple[int, int] = SIZE
+    shifts: list[float],
+    sigma: float = 0,
+    layout: PixelLayout = YUV420,
+    size: tuple[int, int] = SIZE,
 ) -> list[Frame]:
     return [
         Frame(10 * i, coded(picture(shift, layout, size), layout, sigma, seed=i), 10)
@@ -180,9 +183,7 @@ def test_nothing_crosses_a_cut() -> None:
     other = [torch.rand(each.shape, generator=generator) * 150 for each in picture(0)]
     for plane, own in zip(other, picture(0)):
         plane[:, : plane.shape[1] // 3] = own[:, : plane.shape[1] // 3]
-    second = [
-        Frame(40 + 10 * i, coded(tuple(other), sigma=4, seed=90 + i), 10) for i in range(4)
-    ]
+    second = [Frame(40 + 10 * i, coded(tuple(other), sigma=4, seed=90 + i), 10) for i in range(4)]
     together = list(smoothed(first + second, 1, YUV420))
     apart = [*smoothed(first, 1, YUV420), *smoothed(second, 1, YUV420)]
     assert all(same(a, b) for a, b in zip(together, apart, strict=True))
@@ -325,12 +326,51 @@ def test_a_small_part_that_moves_is_not_noise() -> None:
         planes = [plane.clone() for plane in ground]
         level = 60 + float(torch.rand((), generator=generator)) * 40
         planes[0][26:38, 42:62] = int(level)
-        planes[0][30:32, 42 + 3 * number : 50 + 3 * number] = 20
+        planes[0][30:32, 42 + 2 * number : 50 + 2 * number] = 20
         frames.append(Frame(number, tuple(planes), changed=changed))
     for before, after in zip(frames, smoothed(frames, 1, YUV420)):
         assert all(
             float((a.float() - b).abs().max()) < 3 for a, b in zip(before.planes, after.planes)
         )
+
+
+@pytest.mark.parametrize("only_some_cells", [False, True])
+def test_a_faint_shadow_is_not_noise(only_some_cells: bool) -> None:
+    """Fainter than the grain, but of one sign."""
+    cells = torch.zeros(9, 13, dtype=torch.bool)
+    cells[1::2, ::2] = True  # each alone among cells that are held
+    where = cells.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)[: SIZE[0], : SIZE[1]]
+    ends = ((torch.arange(SIZE[1]) + 2) % CELL < 4).expand(SIZE)  # what is held lies beside them
+    corners = ends & ((torch.arange(SIZE[0]) + 2) % CELL < 4)[:, None]
+    frames: list[Frame] = []
+    for number in range(8):
+        planes = [torch.full_like(plane, 100) for plane in picture(0)]
+        planes[0][where] -= 6 if number >= 4 else 0
+        grainy = coded(tuple(planes), sigma=4, seed=number)
+        if only_some_cells and frames:
+            grainy = rest(grainy, YUV420, cells, frames[-1].planes)
+        frames.append(Frame(number, grainy, changed=cells if only_some_cells else None))
+    result = list(smoothed(frames, 1, YUV420))
+    for number in (2, 3, 4, 5):
+        expected = 100.0 if number < 4 else 94.0
+        for part in (where, where & corners if only_some_cells else where):
+            assert float(result[number].planes[0][part].mean()) == pytest.approx(expected, abs=0.7)
+        was = (frames[number].planes[0][where] - expected).std()
+        assert float((result[number].planes[0][where] - expected).std()) < 0.95 * was
+
+
+def test_no_sample_is_pulled_by_more_than_two_noise_levels() -> None:
+    """Snow: specks too small to show in the mean of what is round them."""
+    frames, specks = [], []
+    for number in range(6):
+        planes = [torch.full_like(plane, 60) for plane in picture(0)]
+        generator = torch.Generator().manual_seed(number)
+        speck = torch.rand(planes[0].shape, generator=generator) < 0.002
+        planes[0][speck] += 20
+        specks.append(speck)
+        frames.append(Frame(number, coded(tuple(planes), sigma=4, seed=number)))
+    for frame, after in zip(frames, smoothed(frames, 1, YUV420)):
+        assert float((after.planes[0] - frame.planes[0].float()).abs().max()) < 2 * 4 + 0.5
 
 
 def test_planes_averaged_before_are_read_as_they_are() -> None:
