@@ -54,7 +54,7 @@ all from the other on."""
 _FURTHEST = 2.0
 """No neighbour pulls a sample by more than so many noise levels."""
 
-_CUT, _CUT_LEAST, _ALIKE = 12.0, 3.0, 0.6
+_CUT, _CUT_LEAST, _ALIKE = 24.0, 3.0, 0.6
 """See `is_cut`: levels, levels, correlation."""
 
 
@@ -137,9 +137,9 @@ def smoothed(frames: Iterable[Frame], strength: float, layout: PixelLayout) -> I
 def is_cut(earlier: Sequence[Tensor], later: Sequence[Tensor], level: float) -> Tensor:
     """Whether one picture follows another from a different shot: () bool.
 
-    They do when the first planes differ by more than 12 levels in mean, or by more than 3 while
+    They do when the first planes differ by more than 24 levels in mean, or by more than 3 while
     the cells of all planes correlate by less than 0.6. A very fast pan, a flash and a fast fade
-    count as cuts, too; none has anything to average.
+    count as cuts, too; none has much to average.
 
     Args:
         earlier, later: means over cells of 8x8 luma samples, (rows, columns) per plane.
