@@ -103,10 +103,20 @@ class Frame:
     """In the time base of its video."""
 
     planes: tuple[torch.Tensor, ...]
-    """(H, W) each, code values in the layout's dtype: Y, Cb, Cr, or R, G, B, or Y alone."""
+    """(H, W) each, code values in the layout's dtype: Y, Cb, Cr, or R, G, B, or Y alone.
+
+    float32 code values where several exposures were averaged.
+    """
 
     duration: int = 0
     """In the time base of its video; 0 when unknown."""
+
+    changed: torch.Tensor | None = None
+    """(ceil(H / 8), ceil(W / 8)) bool on the CPU: which squares of 8x8 luma samples may differ from
+    the frame before; None when all may. Where none does, `planes` are those of the frame before."""
+
+    fused: torch.Tensor | None = None
+    """Of the same shape: which squares are the mean of several exposures; None when none is."""
 
 
 @dataclass(frozen=True)

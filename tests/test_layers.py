@@ -31,6 +31,8 @@ LEVELS = {
     "train.degrade": 4,
     "media": 3,
     "media.piping": 3,
+    "smoothing": 3,
+    "drawings": 3,
     "upscale": 3,
     "transfer": 2,
     "regions": 2,
