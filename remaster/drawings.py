@@ -2,22 +2,41 @@
 
 Anime shows each drawing for several frames. What is another exposure of a known drawing keeps its
 pixels, so that nothing downstream has to be computed again: frames come out with `changed`, and
-where nothing changed with the very planes of the frame before.
+where nothing changed with the very planes of the frame before. What is new is shown as the mean
+of its next exposures, cleaner than any of them, and stays so while it is held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
+from torch import Tensor
 
-from remaster.frames import Frame, VideoInfo
+from remaster.frames import Frame, PixelLayout, VideoInfo
+from remaster.likeness import (
+    CELL,
+    FUSED,
+    Noise,
+    PairNoise,
+    Reference,
+    compare,
+    shot_noise,
+    small_picture,
+)
 
-__all__ = ["CELL", "ReuseCount", "held_exactly", "held_as_drawings"]
+__all__ = ["CELL", "ReuseCount", "frames_ahead", "held_as_drawings", "held_exactly"]
 
-CELL = 8
-"""Side, in luma samples, of the squares that are judged."""
+T = TypeVar("T")
+
+_NOISE_REACH = 12
+"""Frames each side of one from which its shot's noise is estimated."""
+
+_MOST_BYTES_AHEAD = 400_000_000
+"""Of source frames that are read ahead."""
 
 
 @dataclass
@@ -37,10 +56,28 @@ class ReuseCount:
     """Largest difference, in 8-bit levels, between a square that was held and its drawing."""
 
 
+def frames_ahead(video: VideoInfo) -> tuple[int, int]:
+    """How many frames are read ahead to know a shot's noise, and to fuse a drawing's exposures.
+
+    Fewer of very large ones.
+    """
+    samples = sum(rows * columns for rows, columns in _shapes(video))
+    fit = _MOST_BYTES_AHEAD // (samples * video.layout.dtype.itemsize)
+    noise = max(min(fit // 2, _NOISE_REACH), 2)
+    return noise, max(min(fit - noise, FUSED - 1), 1)
+
+
+def _shapes(video: VideoInfo) -> list[tuple[int, int]]:
+    return video.layout.plane_shapes(video.height, video.width)
+
+
+def _cells(video: VideoInfo) -> tuple[int, int]:
+    return -(-video.height // CELL), -(-video.width // CELL)
+
+
 def held_exactly(frames: Iterable[Frame], video: VideoInfo, count: ReuseCount) -> Iterator[Frame]:
     """Frames whose every sample equals the one before get its planes."""
-    cells = (-(-video.height // CELL), -(-video.width // CELL))
-    nothing = torch.zeros(cells, dtype=torch.bool)
+    nothing = torch.zeros(_cells(video), dtype=torch.bool)
     shown: Frame | None = None
     for frame in frames:
         count.frames += 1
@@ -57,5 +94,151 @@ def held_exactly(frames: Iterable[Frame], video: VideoInfo, count: ReuseCount) -
 def held_as_drawings(
     frames: Iterable[Frame], video: VideoInfo, count: ReuseCount
 ) -> Iterator[Frame]:
-    """Frames in which what only noise tells from its drawing is that drawing."""
-    return held_exactly(frames, video, count)
+    """Frames in which what only noise tells from its drawing is that drawing.
+
+    As many frames, at the same times. Planes become float32 code values where exposures were
+    averaged. Reads `frames_ahead` ahead; nothing crosses a cut.
+    """
+    noise_ahead, fused_ahead = frames_ahead(video)
+    judged = _judged(_with_noise(_seen(frames, video.layout), noise_ahead), count)
+    shown: tuple[Tensor, ...] | None = None
+    nothing = torch.zeros(_cells(video), dtype=torch.bool)
+    for now, after in _with_next(judged, fused_ahead):
+        count.frames += 1
+        count.cells += now.new.numel()
+        if shown is not None and not bool(now.new.any()):
+            yield replace(now.frame, planes=shown, changed=nothing)
+            continue
+        exposures = _exposures(now.new, [other.new for other in after])
+        shown = _fused(now, after, exposures, shown, video.layout)
+        fused = exposures > 1
+        count.drawings += 1
+        count.new_cells += int(now.new.sum())
+        count.fused_cells += int(fused.sum())
+        yield replace(now.frame, planes=shown, changed=now.new, fused=fused)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    frame: Frame
+    small: Tensor
+    pair: PairNoise | None
+    """With the frame before; None for the first of all."""
+
+
+@dataclass(frozen=True)
+class _Judged:
+    frame: Frame
+    new: Tensor
+
+
+def _seen(frames: Iterable[Frame], layout: PixelLayout) -> Iterator[_Seen]:
+    """Every frame with its small picture and what it differs by from the one before."""
+    before: deque[Tensor] = deque(maxlen=2)
+    for frame in frames:
+        small = small_picture(frame.planes, layout)
+        pair = None
+        if before:
+            pair = compare(small, before[-1], before[0] if len(before) == 2 else None)
+            if pair.is_cut:
+                before.clear()
+        before.append(small)
+        yield _Seen(frame, small, pair)
+
+
+def _with_noise(seen: Iterable[_Seen], ahead: int) -> Iterator[tuple[_Seen, Noise]]:
+    """Every frame with the noise of its shot, as far as `ahead` frames each side show it."""
+    pairs: deque[PairNoise] = deque(maxlen=ahead)
+    for now, after in _with_next(seen, ahead):
+        if now.pair is not None:
+            if now.pair.is_cut:
+                pairs.clear()
+            else:
+                pairs.append(now.pair)
+        shot = list(pairs)
+        for other in after:
+            if other.pair is None or other.pair.is_cut:
+                break
+            shot.append(other.pair)
+        yield now, shot_noise(shot)
+
+
+def _judged(seen: Iterable[tuple[_Seen, Noise]], count: ReuseCount) -> Iterator[_Judged]:
+    reference = Reference()
+    for now, noise in seen:
+        is_cut = now.pair is not None and now.pair.is_cut
+        new = reference.judge(now.small, noise, is_cut=is_cut)
+        count.largest_accepted = max(count.largest_accepted, reference.accepted)
+        yield _Judged(now.frame, new)
+
+
+def _with_next(items: Iterable[T], ahead: int) -> Iterator[tuple[T, Sequence[T]]]:
+    """Every item with up to `ahead` that follow it."""
+    waiting: deque[T] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > ahead:
+            now = waiting.popleft()
+            yield now, waiting
+    while waiting:
+        now = waiting.popleft()
+        yield now, waiting
+
+
+def _exposures(new: Tensor, following: Sequence[Tensor]) -> Tensor:
+    """(rows, columns) int: in how many of the frames in view each new square is shown; 0 else."""
+    shown, total = new.clone(), new.int()
+    for other in following:
+        shown &= ~other
+        if not bool(shown.any()):
+            break
+        total += shown
+    return total
+
+
+def _fused(
+    now: _Judged,
+    after: Sequence[_Judged],
+    exposures: Tensor,
+    shown: tuple[Tensor, ...] | None,
+    layout: PixelLayout,
+) -> tuple[Tensor, ...]:
+    """The planes shown before, with each new square as the mean of its exposures."""
+    if shown is None or bool(now.new.all()):
+        if int(exposures.max()) == 1:
+            return now.frame.planes
+        shown = now.frame.planes
+    rows, columns = (torch.nonzero(now.new.any(axis)).flatten() for axis in (1, 0))
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    counts, most = exposures[box], int(exposures.max())
+    others = [other.frame.planes for other in list(after)[: most - 1]]
+    fused = []
+    for index, before in enumerate(shown):
+        step = layout.chroma_step if index and layout.subsampling != "rgb" else (1, 1)
+        side = CELL // step[0], CELL // step[1]
+        canvas = before.float() if before.dtype != torch.float32 else before.clone()
+        part = tuple(slice(b.start * s, b.stop * s) for b, s in zip(box, side))
+        target = canvas[part]
+        spread = _Spread(target, side)
+        total = now.frame.planes[index][part].float()
+        for k, planes in enumerate(others, 2):
+            other = planes[index][part]
+            is_shown = counts >= k
+            total += other if bool((is_shown | (counts == 0)).all()) else other * spread(is_shown)
+        total /= spread(counts.clamp_min(1).float())
+        torch.where(spread(counts > 0), total, target, out=target)
+        fused.append(canvas)
+    return tuple(fused)
+
+
+class _Spread:
+    """Squares' values on the samples of a plane's part."""
+
+    def __init__(self, part: Tensor, side: tuple[int, int]) -> None:
+        self._size, self._side, self._device = part.shape, side, part.device
+
+    def __call__(self, cells: Tensor) -> Tensor:
+        fine = cells.to(self._device)
+        for axis, side in enumerate(self._side):
+            fine = fine.repeat_interleave(side, axis)
+        return fine[: self._size[0], : self._size[1]]

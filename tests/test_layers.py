@@ -33,6 +33,7 @@ LEVELS = {
     "media.piping": 3,
     "smoothing": 3,
     "drawings": 3,
+    "likeness": 2,
     "upscale": 3,
     "transfer": 2,
     "regions": 2,
