@@ -73,7 +73,7 @@ def test_every_frame_comes_out_at_its_time(tmp_path: Path, name: str) -> None:
         2 * before.height,
     )
     assert after.video.layout.bit_depth == before.layout.bit_depth
-    assert set(result.busy_seconds) == {"decode", "network", "encode"}
+    assert set(result.busy_seconds) == {"decode", "drawings", "network", "encode"}
     assert result.advice
 
 
