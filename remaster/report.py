@@ -40,8 +40,9 @@ class Reuse:
     def __str__(self) -> str:
         if self.mode == "off":
             return f"{self.frames} frames, each computed whole"
+        ending = "s" * (self.drawings != 1)
         return (
-            f"{self.frames} frames, {self.drawings} drawings: {self.new_share:.0%} of the picture "
+            f"{self.frames} frames, {self.drawings} drawing{ending}: {self.new_share:.0%} of the picture "
             f"new, network work {self.network_work:.2f} of all frames, largest difference accepted "
             f"{self.largest_accepted_levels:.1f} levels"
         )
