@@ -114,7 +114,7 @@ def make_plan(
     notes = (
         *_notes(source, target, name, model, encoding.codec),
         *_interlacing_notes(interlacing, deinterlaces),
-        *_reuse_notes(options),
+        *_reuse_notes(options, name, model),
         *_encoding_notes(video.layout, encoding, asked=options.pix_fmt is not None),
         *plan_streams(source, container).warnings,
     )
@@ -299,12 +299,14 @@ def _interlacing_notes(interlacing: Interlacing, deinterlaces: bool) -> Iterator
         yield f"{interlacing.words}: the fields are left as they are, as --deinterlace off says"
 
 
-def _reuse_notes(options: RunOptions) -> Iterator[str]:
+def _reuse_notes(options: RunOptions, name: str, model: Network) -> Iterator[str]:
     if options.model == IDENTITY and options.reuse not in ("off", RunOptions.reuse):
         yield (
             f"--model identity takes every frame as it is: --reuse {options.reuse} finds nothing "
             "to save there and is left out"
         )
+    if options.reuse == "drawings" and model.sees_whole_image:
+        yield f"{name} looks at whole pictures: only those in which nothing is new are reused"
 
 
 def _encoding_notes(layout: PixelLayout, encoding: Encoding, *, asked: bool) -> Iterator[str]:

@@ -42,9 +42,9 @@ class Reuse:
             return f"{self.frames} frames, each computed whole"
         ending = "s" * (self.drawings != 1)
         return (
-            f"{self.frames} frames, {self.drawings} drawing{ending}: {self.new_share:.0%} of the picture "
-            f"new, network work {self.network_work:.2f} of all frames, largest difference accepted "
-            f"{self.largest_accepted_levels:.1f} levels"
+            f"{self.frames} frames, {self.drawings} drawing{ending}: {self.new_share:.0%} of the "
+            f"picture new, network work {self.network_work:.2f} of all frames, largest difference "
+            f"accepted {self.largest_accepted_levels:.1f} levels"
         )
 
     def document(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from remaster import pipeline, trial
 from remaster.cli import main
 from remaster.drawings import ReuseCount
 from remaster.errors import OptionsError, OutputError
-from remaster.frames import Frame, PixelLayout, VideoInfo
+from remaster.frames import Frame, FrameBatch, PixelLayout, VideoInfo
 from remaster.media.probe import probe
 from remaster.media.reader import read_frames
 from remaster.options import RunOptions
@@ -287,6 +287,48 @@ def test_a_trial_has_the_stages_of_a_run(
     assert trial.forecast(plan, tmp_path / "out.mkv", options).frames == FRAMES
     assert asked == [stage]
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_device_gets_frames_before_they_are_cleaned(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order for CUDA, told without one: read ahead, uploaded, cleaned, in batches again."""
+    on_device: list[int] = []
+
+    def uploaded(batches: Iterable[FrameBatch], _: torch.device) -> Iterator[FrameBatch]:
+        for batch in batches:
+            on_device.extend(id(frame) for frame in batch.frames)
+            yield batch
+
+    def cleaning(frames: Iterable[Frame], *_: object) -> Iterator[Frame]:
+        for frame in frames:
+            assert id(frame) in on_device
+            yield frame
+
+    monkeypatch.setattr(pipeline, "upload", uploaded)
+    monkeypatch.setattr(pipeline, "held_as_drawings", cleaning)
+    plan = make_plan(source, tmp_path / "out.mkv", FAST)
+    plan = replace(plan, device=torch.device("cuda"))
+    frames = frames_of(source)
+    with pipeline.prepared(plan, frames, 5, pipeline.Stopwatches(), ReuseCount()) as ready:
+        found = list(ready)
+    assert [len(batch) for batch in found] == [5, 5, 2]
+    assert [frame.pts for batch in found for frame in batch.frames] == [f.pts for f in frames]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("smooth", [0.0, 0.5])
+def test_cuda_finds_and_smooths_as_the_cpu(tmp_path: Path, source: Path, smooth: float) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    for device in ("cpu", "cuda"):
+        options = replace(EXACT, device=device, precision="fp32", smooth=smooth, batch=3)
+        result = run(source, tmp_path / f"{device}.mkv", options)
+        assert result.reuse.drawings == len(HOLDS)
+    for a, b in zip(frames_of(tmp_path / "cpu.mkv"), frames_of(tmp_path / "cuda.mkv"), strict=True):
+        assert a.pts == b.pts
+        for x, y in zip(a.planes, b.planes):
+            assert (x.int() - y.int()).abs().max() <= 1  # sums may round apart
 
 
 def test_a_stage_is_charged_with_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
