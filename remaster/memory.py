@@ -48,8 +48,9 @@ DRAWINGS_FRAMES = 24
 DRAWINGS_FLOAT_FRAMES = 4
 """Sums and differences of exposures."""
 
-SMOOTHING_PIXEL_BYTES = 90
-"""For each pixel of the source: two frames each side, and how they differ."""
+SMOOTHING_SAMPLE_BYTES = 140
+"""For each sample of a picture: two frames each side, how they differ, and what lives while that is
+found."""
 
 CANVAS_FRAMES = 2
 """Finished pictures beside those that wait: the one that is held, and the next being made of it."""
@@ -164,7 +165,7 @@ def estimate(
         frames,
         network,
         _encoder_bytes(target, encoding, cores),
-        _reuse_bytes(source, target, reuse, smooths=smooths) if on_cpu else 0,
+        _reuse_bytes(source, target, source_frames, reuse, smooths=smooths) if on_cpu else 0,
     )
 
 
@@ -222,18 +223,23 @@ def _network_bytes(source: VideoInfo, target: VideoInfo, model: Network, dtype: 
     return math.ceil(pixels * per_pixel) + between
 
 
-def _reuse_bytes(source: VideoInfo, target: VideoInfo, reuse: str, *, smooths: bool) -> int:
-    frame, samples = _frame_bytes(source), _sample_bytes(source.layout)
-    pixels = source.width * source.height
-    taken = 0.0
+def _reuse_bytes(
+    source: VideoInfo, target: VideoInfo, waiting: int, reuse: str, *, smooths: bool
+) -> int:
+    """Of the stages before the network, and of the canvas; what they give waits in float32."""
+    frame = _frame_bytes(source)
+    samples = frame // source.layout.dtype.itemsize
+    floats = samples * torch.float32.itemsize
+    taken = 0
     if reuse != "off":
         taken += CANVAS_FRAMES * _frame_bytes(target)
     if reuse == "drawings":
-        floats = pixels * samples / source.layout.dtype.itemsize * torch.float32.itemsize
         taken += DRAWINGS_FRAMES * frame + DRAWINGS_FLOAT_FRAMES * floats
     if smooths:
-        taken += SMOOTHING_PIXEL_BYTES * pixels
-    return math.ceil(taken)
+        taken += SMOOTHING_SAMPLE_BYTES * samples
+    if smooths or reuse == "drawings":
+        taken += waiting * (floats - frame)
+    return taken
 
 
 def _encoder_bytes(target: VideoInfo, encoding: Encoding, cores: int) -> int:

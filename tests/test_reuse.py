@@ -360,4 +360,4 @@ def test_the_stages_need_memory(tmp_path: Path) -> None:
         plan = make_plan(source, tmp_path / "o.mkv", options)
         needs.append(pipeline.memory_need(plan, options).reuse)
     assert needs[0] == 0 and needs == sorted(set(needs))
-    assert needs[3] - needs[2] == 90 * 320 * 240
+    assert needs[3] - needs[2] == 140 * 320 * 240 * 3 // 2
