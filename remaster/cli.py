@@ -27,7 +27,7 @@ from remaster.commands.inputs import Job, Work, find_work
 from remaster.commands.program import PROGRESS, GroupedCommand, Program
 from remaster.commands.shows import SHOWS
 from remaster.errors import OptionsError
-from remaster.options import DEINTERLACE, FORMATS, PRECISIONS, RunOptions
+from remaster.options import DEINTERLACE, FORMATS, PRECISIONS, REUSE, RunOptions
 from remaster.released import released
 from remaster.train.options import SIZES, TrainOptions
 
@@ -112,9 +112,9 @@ class RunCommand(GroupedCommand):
         "Output": ("output", "overwrite", "format"),
         "Size": ("scale", "height", "size"),
         "Part": ("preview", "start", "end", "duration"),
-        "Picture": ("model", "reuse", "deinterlace", "device", "precision", "batch"),
+        "Picture": ("model", "reuse", "smooth", "deinterlace", "device", "precision", "batch"),
         "Encoder": ("codec", "crf", "encoder_preset", "pix_fmt", "ffmpeg_encoder"),
-        "Command": ("dry_run", "progress", "config", "help"),
+        "Command": ("dry_run", "progress", "report", "debug_reuse", "config", "help"),
     }
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -180,10 +180,19 @@ def main() -> None:
 )
 @click.option(
     "--reuse",
-    type=click.Choice(["off"]),
+    type=click.Choice(REUSE),
     default=RunOptions.reuse,
     show_default=True,
-    help="Reuse of what did not change.",
+    help="Compute once what is drawn once (drawings), what repeats to the bit (exact), or each "
+    "frame (off).",
+)
+@click.option(
+    "--smooth",
+    type=float,
+    default=RunOptions.smooth,
+    show_default=True,
+    metavar="0..1",
+    help="Less noise and flicker in what moves, from its neighbours in time.",
 )
 @click.option(
     "--batch",
@@ -240,6 +249,14 @@ def main() -> None:
     help="Write nothing: say what would be done, how long it takes and how large it becomes.",
 )
 @click.option(
+    "--report", type=Named(path_type=Path), metavar="FILE",
+    help="Write what was done, reused and needed as JSON.",
+)  # fmt: skip
+@click.option(
+    "--debug-reuse", type=Named(path_type=Path), metavar="FILE",
+    help="Write a small film that paints what was reused, new and fused.",
+)  # fmt: skip
+@click.option(
     "--config",
     type=click.Path(path_type=Path),
     is_eager=True,
@@ -270,6 +287,8 @@ def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **f
             holds=lambda suffix: _holds(suffix, options),
         )
         _check_pipes(work, options, dry_run)
+        if work.folder is not None and options.debug_reuse is not None:
+            raise OptionsError("--debug-reuse is one film: give one input, and a file behind -o")
     except OptionsError as error:
         raise click.UsageError(str(error), click.get_current_context()) from error
     _stop_as_ctrl_c_does()

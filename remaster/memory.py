@@ -42,6 +42,19 @@ RESAMPLED_PIXEL_BYTES = 32
 
 RESAMPLED_SOURCE_BYTES = 40
 
+DRAWINGS_FRAMES = 24
+"""Read ahead while drawings are looked for."""
+
+DRAWINGS_FLOAT_FRAMES = 4
+"""Sums and differences of exposures."""
+
+SMOOTHING_SAMPLE_BYTES = 140
+"""For each sample of a picture: two frames each side, how they differ, and what lives while that is
+found."""
+
+CANVAS_FRAMES = 2
+"""Finished pictures beside those that wait: the one that is held, and the next being made of it."""
+
 ENCODER_BASE_BYTES = 40_000_000
 X264_BYTES = {
     "ultrafast": 14,
@@ -108,10 +121,13 @@ class Need:
 
     network: int
     encoder: int
+    reuse: int = 0
+    """Looking for drawings, smoothing, and the picture that is held."""
 
     @property
     def total(self) -> int:
-        return self.program + self.decoder + self.frames + self.network + self.encoder
+        stages = self.decoder + self.frames + self.reuse + self.network + self.encoder
+        return self.program + stages
 
 
 def estimate(
@@ -126,6 +142,8 @@ def estimate(
     cores: int,
     source_frames: int,
     target_frames: int,
+    reuse: str = "off",
+    smooths: bool = False,
 ) -> Need:
     """What a run will need.
 
@@ -134,6 +152,8 @@ def estimate(
         workers: frames computed at once on a CPU.
         cores: processor cores that decoder and encoder will find.
         source_frames, target_frames: decoded and finished frames that may wait between stages.
+        reuse: `off`, `exact` or `drawings`.
+        smooths: whether what changes is smoothed.
     """
     on_cpu = device.type == "cpu"
     decoder_frames = DECODER_FRAMES + min(cores, MOST_DECODER_THREADS)
@@ -145,6 +165,7 @@ def estimate(
         frames,
         network,
         _encoder_bytes(target, encoding, cores),
+        _reuse_bytes(source, target, source_frames, reuse, smooths=smooths) if on_cpu else 0,
     )
 
 
@@ -200,6 +221,25 @@ def _network_bytes(source: VideoInfo, target: VideoInfo, model: Network, dtype: 
     if abs(target.width - reached[0]) > 1 or abs(target.height - reached[1]) > 1:
         between = RESAMPLED_PIXEL_BYTES * max(target.width * target.height, reached[0] * reached[1])
     return math.ceil(pixels * per_pixel) + between
+
+
+def _reuse_bytes(
+    source: VideoInfo, target: VideoInfo, waiting: int, reuse: str, *, smooths: bool
+) -> int:
+    """Of the stages before the network, and of the canvas; what they give waits in float32."""
+    frame = _frame_bytes(source)
+    samples = frame // source.layout.dtype.itemsize
+    floats = samples * torch.float32.itemsize
+    taken = 0
+    if reuse != "off":
+        taken += CANVAS_FRAMES * _frame_bytes(target)
+    if reuse == "drawings":
+        taken += DRAWINGS_FRAMES * frame + DRAWINGS_FLOAT_FRAMES * floats
+    if smooths:
+        taken += SMOOTHING_SAMPLE_BYTES * samples
+    if smooths or reuse == "drawings":
+        taken += waiting * (floats - frame)
+    return taken
 
 
 def _encoder_bytes(target: VideoInfo, encoding: Encoding, cores: int) -> int:

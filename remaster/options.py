@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from remaster.errors import OptionsError
 
 LARGEST_SIDE = 16384
 LONGEST_SECONDS = 10**9
 MOST_BATCH = 4096
+PAINTED = (".mkv", ".mp4", ".mov")
+"""Endings of `debug_reuse`."""
+
 FORMATS = ("mkv", "mp4", "mov", "webm", "y4m")
 DEINTERLACE = ("auto", "off")
+REUSE = ("off", "exact", "drawings")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
 
@@ -32,7 +38,13 @@ class RunOptions:
     model: str = "auto"
     """`auto`, a name `remaster models` lists, `identity`, `lanczos`, `bicubic`, or a file."""
 
-    reuse: str = "off"
+    reuse: str = "drawings"
+    """What is computed once for several frames: `drawings`, what differs by noise alone; `exact`,
+    what is the same to the bit; `off`, nothing."""
+
+    smooth: float = 0.0
+    """How far what does change is averaged with its neighbours in time; 0 to 1, 0 not at all."""
+
     batch: int = 0
     """Frames computed together; 0 chooses."""
 
@@ -58,6 +70,12 @@ class RunOptions:
     deinterlace: str = "auto"
     """`auto` makes interlaced and telecined sources progressive; `off` leaves their fields."""
 
+    report: Path | None = None
+    """A JSON file for what the run did; a str will do."""
+
+    debug_reuse: Path | None = None
+    """A film (.mkv, .mp4, .mov) at the source's size that paints what was reused; a str will do."""
+
     def __post_init__(self) -> None:
         self._check_types()
         sizes = {"--scale": self.scale, "--height": self.height, "--size": self.size}
@@ -80,8 +98,7 @@ class RunOptions:
         self._check_preview()
         if not 0 <= self.batch <= MOST_BATCH:
             raise OptionsError(f"--batch is a number of frames, up to {MOST_BATCH}")
-        if self.reuse != "off":
-            raise OptionsError(f"--reuse is 'off' in this version, not {self.reuse!r}")
+        self._check_reuse()
         if self.deinterlace not in DEINTERLACE:
             raise OptionsError(
                 f"--deinterlace is {' or '.join(DEINTERLACE)}, not {self.deinterlace!r}"
@@ -96,6 +113,8 @@ class RunOptions:
         for names, kinds, words in (
             (("scale", "height", "crf", "batch"), int, "a whole number"),
             (("start", "end", "duration", "preview"), (int, float, Fraction), "seconds, a number"),
+            (("smooth",), (int, float), "a number, 0 to 1"),
+            (("report", "debug_reuse"), (str, os.PathLike), "the name of a file"),
         ):
             for name in names:
                 value = getattr(self, name)
@@ -109,9 +128,23 @@ class RunOptions:
                 raise OptionsError(f"{name} is seconds, fewer than {LONGEST_SECONDS}")
             if value is not None:
                 object.__setattr__(self, name, Fraction(str(value)))
+        for name in ("report", "debug_reuse"):
+            path = getattr(self, name)
+            if path is not None:
+                object.__setattr__(self, name, _file(f"--{name.replace('_', '-')}", path))
         size = self.size
         if size is not None and (len(size) != 2 or not all(isinstance(n, int) for n in size)):
             raise OptionsError(f"size is (width, height) in pixels, not {size!r}")
+
+    def _check_reuse(self) -> None:
+        if self.reuse not in REUSE:
+            raise OptionsError(f"--reuse is {', '.join(REUSE)}; not {self.reuse!r}")
+        if not 0 <= self.smooth <= 1:
+            raise OptionsError(f"--smooth is 0 to 1, not {self.smooth:g}")
+        if self.debug_reuse is not None and self.reuse == "off":
+            raise OptionsError("--debug-reuse shows what is reused: leave --reuse off out")
+        if self.debug_reuse is not None and self.debug_reuse.suffix.lower() not in PAINTED:
+            raise OptionsError(f"--debug-reuse {self.debug_reuse} must end in {', '.join(PAINTED)}")
 
     def _check_preview(self) -> None:
         if self.preview is None:
@@ -145,3 +178,9 @@ class RunOptions:
         if self.duration is not None:
             return (self.start or Fraction(0)) + self.duration
         return self.end
+
+
+def _file(option: str, given: str | os.PathLike[str]) -> Path:
+    if os.fspath(given) in ("", "-"):
+        raise OptionsError(f"{option} is the name of a file, not {os.fspath(given)!r}")
+    return Path(given)

@@ -1,6 +1,6 @@
 """One run: the stages put in order, and the counts that hold them to their promise.
 
-    file -> reader -> upload -> upscale -> download -> writer -> file
+    file -> reader -> upload -> drawings -> smoothing -> upscale -> download -> writer -> file
 
 Frames in are frames out, at their own times; the writer verifies it on what it wrote.
 """
@@ -12,16 +12,19 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
+from remaster.drawings import ReuseCount, held_as_drawings, held_exactly
 from remaster.engines.host import available_memory, keep_freed_memory, usable_cores
-from remaster.errors import SourceError
+from remaster.errors import OutputError, SourceError
 from remaster.frames import Frame, FrameBatch
 from remaster.media.containers import Y4M, container_format
+from remaster.media.document import write_document
 from remaster.media.external_film import ExternalEncoding
+from remaster.media.painted import PaintedFilm
 from remaster.media.piping import stop_standard_input
 from remaster.media.reader import DamageReport, FieldReport, read_frames
 from remaster.media.writer import Writer
@@ -30,6 +33,8 @@ from remaster.memory import Need, check_memory, estimate
 from remaster.models.interpolation import Interpolation
 from remaster.options import RunOptions
 from remaster.plan import Plan, make_plan
+from remaster.report import Reuse, film_document
+from remaster.smoothing import smoothed
 from remaster.transfer import background, download, parallel_map, upload
 from remaster.upscale import Upscaler
 
@@ -73,11 +78,13 @@ class RunResult:
     seconds: float
     start_up_seconds: float
     busy_seconds: dict[str, float]
-    """`decode`, `network`, `encode`: time spent inside each, all its threads together."""
+    """`decode`, `drawings` (finding, fusing and smoothing), `network`, `encode`: time spent inside
+    each, all its threads together."""
 
     advice: str
     warnings: tuple[str, ...]
     plan: Plan
+    reuse: Reuse
     is_read_back: bool = True
     """Whether the output was read again and compared; False for a pipe."""
 
@@ -100,6 +107,19 @@ class Stopwatch:
         finally:
             self.seconds += time.perf_counter() - began
 
+    def stage(self, stage: Callable[[Iterable[T]], Iterable[T]], items: Iterable[T]) -> Iterator[T]:
+        """What a stage makes of items; counts its own time, without that of the items."""
+        return self.pulling(stage(self._waiting_for(items)))
+
+    def _waiting_for(self, items: Iterable[T]) -> Iterator[T]:
+        """The same items; takes the time it takes to make each off what is counted."""
+        waiting = Stopwatch()
+        for item in waiting.pulling(items):
+            self.seconds -= waiting.seconds
+            waiting.seconds = 0.0
+            yield item
+        self.seconds -= waiting.seconds
+
     def pulling(self, items: Iterable[T]) -> Iterator[T]:
         """The same items; counts the time it takes to make each."""
         iterator = iter(items)
@@ -117,6 +137,21 @@ class Stopwatch:
 
 
 _END = object()
+
+
+@dataclass(frozen=True)
+class Stopwatches:
+    """One for each stage."""
+
+    decode: Stopwatch = field(default_factory=Stopwatch)
+    drawings: Stopwatch = field(default_factory=Stopwatch)
+    network: Stopwatch = field(default_factory=Stopwatch)
+    encode: Stopwatch = field(default_factory=Stopwatch)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of each stage, by name."""
+        return {name: watch.seconds for name, watch in vars(self).items()}
 
 
 def run(
@@ -146,9 +181,20 @@ def run(
         plan = within_memory(plan, options or RunOptions())
         if planned is not None:
             planned(plan)
-        return _execute(plan, Path(output), options or RunOptions(), progress, began)
+        result = _execute(plan, Path(output), options or RunOptions(), progress, began)
+        if options is not None and options.report is not None:
+            write_report(options.report, [film_document(result)], overwrite=options.overwrite)
+        return result
     finally:
         stop_standard_input()
+
+
+def write_report(path: Path, films: Sequence[Mapping[str, object]], *, overwrite: bool) -> None:
+    """Write what became of films as JSON. Raises OutputError, which says that they are there."""
+    try:
+        write_document(path, {"films": list(films)}, overwrite=overwrite)
+    except OutputError as error:
+        raise OutputError(f"{error} What it tells of is finished.") from error
 
 
 def decoded(plan: Plan, damage: DamageReport, fields: FieldReport) -> Iterator[Frame]:
@@ -173,6 +219,56 @@ def batches(frames: Iterable[Frame], size: int) -> Iterator[FrameBatch]:
     iterator = iter(frames)
     while group := tuple(itertools.islice(iterator, size)):
         yield FrameBatch(group)
+
+
+def cleaned(plan: Plan, frames: Iterable[Frame], count: ReuseCount) -> Iterable[Frame]:
+    """As many frames at the same times, with the drawings that are held found, then smoothed."""
+    video = plan.source.video
+    if plan.reuse == "exact":
+        frames = held_exactly(frames, video, count)
+    elif plan.reuse == "drawings":
+        frames = held_as_drawings(frames, video, count)
+    return smoothed(frames, plan.smooth, video.layout) if plan.smooth else frames
+
+
+@contextlib.contextmanager
+def prepared(
+    plan: Plan,
+    frames: Iterable[Frame],
+    size: int,
+    watches: Stopwatches,
+    count: ReuseCount,
+    look: Callable[[Frame], None] | None = None,
+) -> Iterator[Iterator[FrameBatch]]:
+    """Frames in batches of `size` as the network is to see them, made ahead of who takes them.
+
+    On a CPU they are cleaned in the thread that reads; for CUDA they are read there, and uploaded
+    and cleaned in the thread that takes them.
+
+    Args:
+        frames: decoded ones.
+        look: is shown every frame as the network gets it.
+    """
+
+    def clean(frames: Iterable[Frame]) -> Iterable[Frame]:
+        if plan.reuse != "off" or plan.smooth:
+            frames = watches.drawings.stage(lambda given: cleaned(plan, given, count), frames)
+        return frames if look is None else _shown_to(look, frames)
+
+    read = watches.decode.pulling(frames)
+    if plan.device.type == "cpu":
+        with background(batches(clean(read), size), FRAMES_AHEAD) as ready:
+            yield ready
+        return
+    with background(batches(read, size), FRAMES_AHEAD) as ready:
+        uploaded = upload(ready, plan.device)
+        yield batches(clean(frame for batch in uploaded for frame in batch.frames), size)
+
+
+def _shown_to(look: Callable[[Frame], None], frames: Iterable[Frame]) -> Iterator[Frame]:
+    for frame in frames:
+        look(frame)
+        yield frame
 
 
 @contextlib.contextmanager
@@ -220,6 +316,8 @@ def memory_need(plan: Plan, options: RunOptions) -> Need:
         cores=usable_cores(),
         source_frames=ahead,
         target_frames=finished,
+        reuse=plan.reuse,
+        smooths=plan.smooth > 0,
     )
 
 
@@ -244,7 +342,7 @@ def _execute(
 ) -> RunResult:
     keep_freed_memory()
     upscaler = Upscaler(plan.model, plan.source.video, plan.target, plan.device, plan.dtype)
-    decode, network, encode = Stopwatch(), Stopwatch(), Stopwatch()
+    watches, found = Stopwatches(), ReuseCount()
     damage, fields = DamageReport(), FieldReport()
     shift = 0 if plan.start is None else int(plan.start / plan.source.video.time_base)
     size = batch_size(plan, options)
@@ -253,26 +351,32 @@ def _execute(
     with contextlib.ExitStack() as stack:
         writer: Writer | Y4mWriter = _writer(plan, output, options)
         stack.enter_context(writer)
-        ready = stack.enter_context(background(decode.pulling(batches(frames, size)), FRAMES_AHEAD))
-        results = stack.enter_context(enlarged(plan, upscaler, ready, network))
+        paint = _painted_film(plan, options)
+        look = None
+        if paint is not None:
+            look = _moved(stack.enter_context(paint).write, shift)
+        ready = stack.enter_context(prepared(plan, frames, size, watches, found, look))
+        results = stack.enter_context(enlarged(plan, upscaler, ready, watches.network))
         stack.callback(stop_standard_input)  # first of all: the reader may be waiting for more
         started, count = time.perf_counter(), 0
         for batch in results:
             for frame in batch.frames:
-                with encode.running():
+                with watches.encode.running():
                     writer.write(replace(frame, pts=frame.pts - shift))
             count += len(batch)
             if progress is not None:
                 progress(Progress(count, total, time.perf_counter() - started))
         if not count:
             raise SourceError(f"{plan.source.name}: no frame between --start and --end")
-        with encode.running():
+        with watches.encode.running():
             if isinstance(writer, Writer):
                 written = writer.finish(is_intact=not damage)
             else:
                 written = writer.finish()
+        if paint is not None:
+            paint.finish()
     seconds = time.perf_counter() - started
-    busy = {"decode": decode.seconds, "network": network.seconds, "encode": encode.seconds}
+    busy = watches.seconds
     return RunResult(
         output,
         count,
@@ -283,8 +387,42 @@ def _execute(
         _advice(busy, seconds, plan),
         (*written.warnings, *_warnings(upscaler, damage), *_field_warnings(plan, fields)),
         plan,
+        _reuse(plan, count, found, _network_work(upscaler), busy["network"]),
         written.is_read_back,
     )
+
+
+def _painted_film(plan: Plan, options: RunOptions) -> PaintedFilm | None:
+    if options.debug_reuse is None:
+        return None
+    return PaintedFilm(options.debug_reuse, plan.source.video, overwrite=options.overwrite)
+
+
+def _moved(write: Callable[[Frame], None], ticks: int) -> Callable[[Frame], None]:
+    """Writes frames that many ticks earlier."""
+    return lambda frame: write(replace(frame, pts=frame.pts - ticks))
+
+
+def _reuse(
+    plan: Plan, frames: int, found: ReuseCount, network_work: float, network_seconds: float
+) -> Reuse:
+    if plan.reuse == "off":
+        return Reuse("off", frames, frames, 1.0, 0.0, 1.0, network_seconds, 0.0)
+    return Reuse(
+        mode=plan.reuse,
+        frames=frames,
+        drawings=found.drawings,
+        new_share=found.new_cells / found.cells,
+        fused_share=found.fused_cells / found.cells,
+        network_work=network_work,
+        network_core_seconds=network_seconds,
+        largest_accepted_levels=found.largest_accepted,
+    )
+
+
+def _network_work(_upscaler: Upscaler) -> float:
+    """Of a finished run, over that of computing every frame whole."""
+    return 1.0
 
 
 def _writer(plan: Plan, output: Path, options: RunOptions) -> Writer | Y4mWriter:
@@ -364,6 +502,8 @@ def _advice(busy: dict[str, float], seconds: float, plan: Plan) -> str:
         "network": busy["network"] / seconds / threads,
         "encode": busy["encode"] / seconds,
     }
+    if plan.device.type == "cpu":  # one thread does both
+        shares["decode"] += busy["drawings"] / seconds
     slowest = max(shares, key=lambda stage: shares[stage])
     if slowest == "network" and isinstance(plan.model, Interpolation):
         return "bound by resampling"
@@ -375,6 +515,13 @@ def _advice(busy: dict[str, float], seconds: float, plan: Plan) -> str:
         return "bound by the network: a CUDA device would help"
     if slowest == "network":
         return "bound by the network: a smaller --model or a larger --batch would help"
+    if busy["drawings"] > busy["decode"]:
+        less = (
+            "no --smooth"
+            if plan.smooth
+            else f"--reuse {'off' if plan.reuse == 'exact' else 'exact'}"
+        )
+        return f"bound by looking for drawings and smoothing: {less} would be faster"
     return "bound by decoding the source"
 
 

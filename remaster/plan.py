@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -25,7 +26,7 @@ from remaster.media.piping import is_pipe
 from remaster.media.placing import free_bytes, real_place
 from remaster.media.probe import Source, probe
 from remaster.media.streams import plan_streams
-from remaster.media.writer import check_output
+from remaster.media.writer import check_output, check_place
 from remaster.media.y4m import even_rate, y4m_encoding, y4m_notes
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
@@ -34,6 +35,7 @@ from remaster.released import released
 from remaster.upscale import RESAMPLER, default_dtype
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+IDENTITY = "identity"
 INTERPOLATIONS = {"lanczos": "lanczos", "bicubic": "catmull-rom"}
 """Names of `--model` that need no weights; `identity` is another."""
 
@@ -60,6 +62,12 @@ class Plan:
     deinterlaces: bool
     """Whether the frames are made progressive."""
 
+    reuse: str
+    """`off`, `exact` or `drawings`."""
+
+    smooth: float
+    """0 to 1."""
+
     notes: tuple[str, ...]
     """What was assumed and what the container cannot hold, said before work starts."""
 
@@ -79,6 +87,7 @@ def make_plan(
         named=options.format,
         folder_to_come=folder_to_come,
     )
+    check_side_files(source_path, output, options, folder_to_come=folder_to_come)
     video = source.video
     container = container_format(output, options.format)
     width, height = output_size(video, options)
@@ -105,6 +114,7 @@ def make_plan(
     notes = (
         *_notes(source, target, name, model, encoding.codec),
         *_interlacing_notes(interlacing, deinterlaces),
+        *_reuse_notes(options, name, model),
         *_encoding_notes(video.layout, encoding, asked=options.pix_fmt is not None),
         *plan_streams(source, container).warnings,
     )
@@ -127,8 +137,30 @@ def make_plan(
         end=end,
         interlacing=interlacing,
         deinterlaces=deinterlaces,
+        reuse="off" if options.model == IDENTITY else options.reuse,
+        smooth=options.smooth,
         notes=notes,
     )
+
+
+def check_side_files(
+    source: Path, output: Path, options: RunOptions, *, folder_to_come: bool = False
+) -> None:
+    """Raise OptionsError or OutputError for a report or painted film that cannot be written."""
+    taken = {os.path.realpath(output): "the output itself"}
+    if options.debug_reuse is not None and options.model == IDENTITY:
+        raise OptionsError(
+            "--debug-reuse shows what is reused, and --model identity takes every frame as it is: "
+            "choose another --model"
+        )
+    for name, path in (("--report", options.report), ("--debug-reuse", options.debug_reuse)):
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise OptionsError(f"{name} {path} is {taken[place]}: give another name")
+        taken[place] = f"that of {name}, too"
+        check_place(path, source, overwrite=options.overwrite, folder_to_come=folder_to_come)
 
 
 def _encoding(source: Source, container: str, options: RunOptions) -> Encoding:
@@ -194,7 +226,7 @@ def choose_model(name: str, ratio: float) -> tuple[str, Network]:
     Raises:
         OptionsError: there is no such name. CheckpointError: the file is not usable.
     """
-    if name == "identity":
+    if name == IDENTITY:
         return name, Interpolation(1, "catmull-rom")
     if name == RESAMPLER and ratio != round(ratio):
         return name, Interpolation(1, "catmull-rom")  # the resampling to size is all there is to do
@@ -265,6 +297,16 @@ def _interlacing_notes(interlacing: Interlacing, deinterlaces: bool) -> Iterator
         )
     elif interlacing.may_be_combed:
         yield f"{interlacing.words}: the fields are left as they are, as --deinterlace off says"
+
+
+def _reuse_notes(options: RunOptions, name: str, model: Network) -> Iterator[str]:
+    if options.model == IDENTITY and options.reuse not in ("off", RunOptions.reuse):
+        yield (
+            f"--model identity takes every frame as it is: --reuse {options.reuse} finds nothing "
+            "to save there and is left out"
+        )
+    if options.reuse == "drawings" and model.sees_whole_image:
+        yield f"{name} looks at whole pictures: only those in which nothing is new are reused"
 
 
 def _encoding_notes(layout: PixelLayout, encoding: Encoding, *, asked: bool) -> Iterator[str]:

@@ -43,6 +43,7 @@ class _Ahead(threading.Thread):
                 continue
 
     def run(self) -> None:
+        torch.set_num_threads(1)  # of this thread alone: the cores are for those who compute
         iterator = iter(self.items)
         try:
             for item in iterator:
@@ -179,6 +180,8 @@ def _one_ahead(
 def upload(batches: Iterable[FrameBatch], device: torch.device) -> Iterator[FrameBatch]:
     """Copy batches to a CUDA device from pinned memory, one ahead, on a stream of its own.
 
+    Those that lie there are given as they are.
+
     The consumer's stream waits for the copy it is handed; the allocator is told who reads the
     memory, so that it is not given away while in use.
     """
@@ -198,7 +201,15 @@ def upload(batches: Iterable[FrameBatch], device: torch.device) -> Iterator[Fram
             plane.record_stream(consumer)
         return batch.with_planes(planes)
 
-    return _one_ahead(batches, start, finish)
+    items = iter(batches)
+    first = next(items, None)
+    if first is None:
+        return
+    if first.frames[0].planes[0].is_cuda:
+        yield first
+        yield from items
+    else:
+        yield from _one_ahead(itertools.chain((first,), items), start, finish)
 
 
 def download(batches: Iterable[FrameBatch], device: torch.device) -> Iterator[FrameBatch]:

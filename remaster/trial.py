@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from remaster.drawings import ReuseCount
 from remaster.engines.host import keep_freed_memory
 from remaster.errors import SourceError
 from remaster.frames import Frame
@@ -24,16 +25,14 @@ from remaster.media.streams import plan_streams
 from remaster.media.trial import trial_encoder
 from remaster.options import RunOptions
 from remaster.pipeline import (
-    FRAMES_AHEAD,
-    Stopwatch,
+    Stopwatches,
     batch_size,
-    batches,
     decoded,
     enlarged,
+    prepared,
     workers,
 )
 from remaster.plan import Plan
-from remaster.transfer import background
 from remaster.upscale import Upscaler
 
 __all__ = ["Forecast", "forecast"]
@@ -134,13 +133,14 @@ def _try(plan: Plan, options: RunOptions, write: Callable[[Frame | None], None])
     """
     keep_freed_memory()
     upscaler = Upscaler(plan.model, plan.source.video, plan.target, plan.device, plan.dtype)
-    frames = batches(decoded(plan, DamageReport(), FieldReport()), batch_size(plan, options))
+    frames, size = decoded(plan, DamageReport(), FieldReport()), batch_size(plan, options)
+    watches = Stopwatches()
     count = warm = 0
     is_whole = True
     with contextlib.ExitStack() as stack:
-        ready = stack.enter_context(background(frames, FRAMES_AHEAD))
+        ready = stack.enter_context(prepared(plan, frames, size, watches, ReuseCount()))
         began = warm_at = time.perf_counter()
-        for batch in stack.enter_context(enlarged(plan, upscaler, ready, Stopwatch())):
+        for batch in stack.enter_context(enlarged(plan, upscaler, ready, watches.network)):
             for frame in batch.frames:
                 write(frame)
             if not count:

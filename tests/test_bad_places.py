@@ -133,7 +133,7 @@ def test_a_folder_that_may_not_be_written_to(source: Path, place: Path) -> None:
     place.chmod(0o555)
     if os.access(place, os.W_OK):  # root may
         statement = (
-            "remaster.media.writer.check_output("
+            "remaster.media.writer.check_place("
             "__import__('pathlib').Path(sys.argv[1]) / 'o.mkv', None, overwrite=False)"
         )
         assert "cannot be written to" in as_plain_user(statement, place)

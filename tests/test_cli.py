@@ -46,15 +46,17 @@ def test_every_option_of_a_run_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(pipeline, "run", fake)
     result = call(
         "run", "a.mkv", "-o", "b.mkv", "--size", "1440x1080", "--model", "fast-x2",
-        "--reuse", "off", "--batch", 3, "--device", "cpu", "--precision", "fp32",
+        "--reuse", "exact", "--smooth", 0.5, "--batch", 3, "--device", "cpu", "--precision", "fp32",
         "--codec", "libx265", "--crf", 19,
         "--encoder-preset", "slow", "--pix-fmt", "yuv420p10le", "--start", "1:02.5",
         "--duration", "10", "-y", "--format", "mkv", "--progress", "none",
+        "--report", "did.json", "--debug-reuse", "seen.mkv",
     )  # fmt: skip
     assert result.exit_code == 1
     assert seen == {
         "source": Path("a.mkv"), "output": Path("b.mkv"), "scale": None, "height": None,
-        "size": (1440, 1080), "model": "fast-x2", "reuse": "off", "batch": 3, "device": "cpu",
+        "size": (1440, 1080), "model": "fast-x2", "reuse": "exact", "smooth": 0.5,
+        "report": Path("did.json"), "debug_reuse": Path("seen.mkv"), "batch": 3, "device": "cpu",
         "precision": "fp32", "codec": "libx265", "crf": 19, "encoder_preset": "slow",
         "pix_fmt": "yuv420p10le", "start": Fraction(125, 2), "end": None,
         "duration": Fraction(10), "preview": None, "overwrite": True, "format": "mkv",
@@ -67,7 +69,10 @@ def test_a_run_reports_what_it_did(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", frames=5)
     result = call("run", source, "-o", tmp_path / "out.mp4", "-s", 2)
     assert result.exit_code == 0, result.output
-    for word in ("5 frames", "fps", "decode", "network", "encode", "bound by", "bt470bg"):
+    for word in (
+        "5 frames", "5 drawings", "network work", "fps", "decode", "drawings", "network", "encode",
+        "bound by", "bt470bg",
+    ):  # fmt: skip
         assert word in result.output
 
 

@@ -23,6 +23,7 @@ LEVELS = {
     "__main__": 8,
     "": 6,  # the package itself: what `import remaster` offers
     "pipeline": 5,
+    "report": 5,  # it describes a result; the types alone
     "plan": 4,
     "memory": 4,
     "train.loop": 5,

@@ -73,7 +73,7 @@ def test_every_frame_comes_out_at_its_time(tmp_path: Path, name: str) -> None:
         2 * before.height,
     )
     assert after.video.layout.bit_depth == before.layout.bit_depth
-    assert set(result.busy_seconds) == {"decode", "network", "encode"}
+    assert set(result.busy_seconds) == {"decode", "drawings", "network", "encode"}
     assert result.advice
 
 
@@ -221,7 +221,14 @@ def test_refusals_come_before_work(tmp_path: Path) -> None:
         ({"duration": Fraction(0)}, "--duration"),
         ({"batch": -1}, "--batch"),
         ({"precision": "fp8"}, "--precision"),
-        ({"reuse": "all"}, "--reuse"),
+        ({"reuse": "all"}, "--reuse is off, exact, drawings"),
+        ({"smooth": 1.5}, "--smooth"),
+        ({"smooth": -0.1}, "--smooth"),
+        ({"smooth": float("nan")}, "--smooth"),
+        ({"reuse": "off", "debug_reuse": "a.mkv"}, "--reuse off"),
+        ({"debug_reuse": "a.webm"}, "--debug-reuse a.webm"),
+        ({"debug_reuse": ""}, "--debug-reuse"),
+        ({"report": "-"}, "--report"),
         ({"scale": 17}, "--scale"),
     ],
 )
@@ -428,12 +435,21 @@ def test_a_preview_longer_than_the_film_is_the_film(tmp_path: Path) -> None:
         {"size": (640,)},
         {"crf": True},
         {"preview": Fraction(2), "end": Fraction(3)},
+        {"smooth": True},
+        {"smooth": "much"},
+        {"report": 3},
+        {"debug_reuse": b"a.mkv"},
     ],
     ids=str,
 )
 def test_wrong_options_are_errors_that_name_them(wrong: dict[str, object]) -> None:
     with pytest.raises(OptionsError, match=next(iter(wrong))):
         RunOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_files_may_be_texts() -> None:
+    options = RunOptions(report="a.json", debug_reuse="b.mkv")  # type: ignore[arg-type]
+    assert (options.report, options.debug_reuse) == (Path("a.json"), Path("b.mkv"))
 
 
 def test_times_may_be_any_number() -> None:

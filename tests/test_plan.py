@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from remaster import plan as plan_module
 from remaster.plan import RunOptions, make_plan
 from tests.clips import make_clip
+from tests.networks import Blurring
 
 NOTES = {
     "4:4:4 that the encoder cannot hold": (
@@ -30,3 +32,17 @@ def test_what_an_encoder_loses_is_said(tmp_path: Path, name: str) -> None:
     said = [n for n in plan.notes if "becomes 4" in n or "bits become" in n or "players" in n]
     assert bool(said) == bool(expected)
     assert expected is None or any(expected in note for note in said)
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_network_that_cannot_have_parts_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_whole: bool
+) -> None:
+    model = Blurring("rgb")
+    model.sees_whole_image = is_whole
+    monkeypatch.setattr(plan_module, "choose_model", lambda *_: ("blur", model))
+    source = make_clip(tmp_path / "in.mkv", frames=1)
+    for reuse in ("drawings", "off"):
+        plan = make_plan(source, tmp_path / "out.mkv", RunOptions(reuse=reuse))
+        said = any("blur looks at whole pictures" in note for note in plan.notes)
+        assert said == (is_whole and reuse == "drawings")

@@ -106,6 +106,11 @@ def test_workers_use_one_core_each() -> None:
         assert set(results) == {1}
 
 
+def test_what_reads_ahead_uses_one_core() -> None:
+    with background((torch.get_num_threads() for _ in range(3)), 2) as results:
+        assert set(results) == {1}
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("slow", [0.0, 0.01])
 def test_copies_to_and_from_the_device_are_exact(slow: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from remaster.commands.program import FAILED, INTERRUPTED, SOME_FAILED, WRONG_US
 from remaster.commands.shows import Failure, Show, Summary
 from remaster.errors import OptionsError, OutputError, RemasterError
 from remaster.options import RunOptions
+from remaster.report import failed_film, film_document
 
 if TYPE_CHECKING:
     from remaster.pipeline import RunResult
@@ -28,12 +30,22 @@ def remaster_files(work: Work, options: RunOptions, show: Show) -> int:
     """Run every job and say how it went; the exit code of the whole."""
     from remaster.pipeline import run
 
+    report = _Report(work, options) if work.folder is not None and options.report else None
+    if report is not None:
+        options = replace(options, report=None)  # one file tells of all films
+
     def remaster_file(job: Job) -> None:
         with _folder_made(job.output.parent, made=work.folder is not None):
             result: RunResult = run(
                 job.source, job.output, options, progress=show.progress, planned=show.plan
             )
         show.done(result)
+        if report is not None:
+            report.add(film_document(result))
+
+    def failed(job: Job, error: RemasterError) -> None:
+        if report is not None:
+            report.add(failed_film(str(job.source), str(job.output), one_line(error)))
 
     def left(job: Job) -> str:
         is_pipe = job.output == Path("-")
@@ -41,11 +53,39 @@ def remaster_files(work: Work, options: RunOptions, show: Show) -> int:
             "what was piped is no whole film" if is_pipe else f"nothing was written to {job.output}"
         )
 
-    return for_each(work, remaster_file, show, left=left)
+    return for_each(work, remaster_file, show, left=left, failed=failed)
+
+
+class _Report:
+    """What became of several films in one file, written anew after each."""
+
+    def __init__(self, work: Work, options: RunOptions) -> None:
+        """Raises OptionsError and OutputError for a file that cannot be written."""
+        from remaster.plan import check_side_files
+
+        assert options.report is not None
+        self._path, self._overwrite = options.report, options.overwrite
+        self._films: list[dict[str, object]] = []
+        for job in work.jobs:
+            check_side_files(job.source, job.output, options, folder_to_come=True)
+
+    def add(self, film: dict[str, object]) -> None:
+        """Tell of one more film. Raises OutputError."""
+        from remaster.pipeline import write_report
+
+        self._films.append(film)
+        _make(list(reversed(_missing(self._path.parent))))
+        write_report(self._path, self._films, overwrite=self._overwrite)
+        self._overwrite = True  # it is ours by now
 
 
 def for_each(
-    work: Work, do: Callable[[Job], None], show: Show, *, left: Callable[[Job], str] | None = None
+    work: Work,
+    do: Callable[[Job], None],
+    show: Show,
+    *,
+    left: Callable[[Job], str] | None = None,
+    failed: Callable[[Job, RemasterError], None] | None = None,
 ) -> int:
     """Call `do` for every job; the exit code of the whole.
 
@@ -54,6 +94,7 @@ def for_each(
         do: raises RemasterError for a job that cannot be done.
         show: is told of beginnings, failures and the end.
         left: what an interrupted job left behind, in words.
+        failed: is told of jobs that could not be done; raises RemasterError where it cannot work.
     """
     is_batch = work.folder is not None
     codes: list[int] = []
@@ -64,6 +105,15 @@ def for_each(
         show.error(error)
         failures.append(Failure(source, one_line(error)))
         codes.append(WRONG_USAGE if isinstance(error, OptionsError) else FAILED)
+
+    def fail_job(job: Job, error: RemasterError) -> None:
+        fail(job.source, error)
+        if failed is None:
+            return
+        try:
+            failed(job, error)
+        except RemasterError as another:
+            show.error(another)
 
     def summarize() -> None:
         if is_batch:
@@ -79,9 +129,9 @@ def for_each(
         try:
             do(job)
         except RemasterError as error:
-            fail(job.source, error)
+            fail_job(job, error)
         except UNEXPECTED as error:
-            fail(job.source, _unexpected(job.source, error))
+            fail_job(job, _unexpected(job.source, error))
         except KeyboardInterrupt:
             said = f"; {left(job)}" if left is not None else ""
             show.error(RemasterError(f"stopped{said}"))

@@ -87,6 +87,8 @@ def without_overruled(
             drop(one)
         elif strength[one]:
             drop(*(name for name in others if strength[name] < strength[one]))
+    if kept["reuse"] == "off" and strength["reuse"] != strength["debug_reuse"]:
+        drop(min("reuse", "debug_reuse", key=lambda name: strength[name]))
     named = "output" if kept["format"] is None else "format"
     if kept["format"] == "y4m" or (named == "output" and output.lower().endswith(".y4m")):
         drop(*(n for n in (*_ENCODER, "ffmpeg_encoder") if strength[n] < strength[named]))

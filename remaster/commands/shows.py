@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from remaster.commands.console import clean, columns, one_line, say, tell
 from remaster.commands.inputs import Work
 from remaster.errors import RemasterError
+from remaster.report import result_fields
 
 if TYPE_CHECKING:
     from remaster.pipeline import Progress, RunResult
@@ -189,7 +190,7 @@ class Lines(Show):
 
     def done(self, result: RunResult) -> None:
         """Say what came of it."""
-        self._say("done", **_facts(result))
+        self._say("done", **result_fields(result))
 
     def error(self, error: RemasterError) -> None:
         """Say why it cannot be done."""
@@ -247,27 +248,13 @@ def _left_alone(paths: Sequence[Path]) -> str:
     )
 
 
-def _facts(result: RunResult) -> dict[str, object]:
-    return {
-        "output": str(result.output),
-        "frames": result.frames,
-        "bytes": result.bytes,
-        "seconds": round(result.seconds, 3),
-        "start_up_seconds": round(result.start_up_seconds, 3),
-        "fps": round(result.frames_per_second, 3),
-        "busy_seconds": {k: round(v, 3) for k, v in result.busy_seconds.items()},
-        "advice": result.advice,
-        "warnings": result.warnings,
-        "read_back": result.is_read_back,
-    }
-
-
 def _report(result: RunResult) -> list[str]:
     busy = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.busy_seconds.items())
     return [
         f"{clean(str(result.output))}: {result.frames} frames in {result.seconds:.1f} s "
         f"({result.frames_per_second:.1f} fps), {result.bytes / 1e6:.1f} MB, "
         f"{'verified' if result.is_read_back else 'counted, not read back: it is a pipe'}",
+        str(result.reuse),
         f"time inside, threads added up: {busy}",
         result.advice,
     ]

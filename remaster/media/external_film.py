@@ -35,9 +35,9 @@ from remaster.media.film import (
     ASSUMED_RATE,
     MATROSKA,
     FilmDescription,
+    Pictures,
     color_numbers,
     describe_film,
-    picture_of,
 )
 from remaster.media.formats import layout_of, planar_format
 from remaster.media.hdr import light_options, says_light
@@ -308,8 +308,7 @@ class _Nut:
     """Raw pictures on their way to a program."""
 
     def __init__(self, target: PipeOutput | io.BytesIO, video: VideoInfo, layout: PixelLayout):
-        self._video = video
-        self._layout = layout
+        self._pictures = Pictures(video, layout)
         self._container = av.open(target, "w", format="nut")
         stream = self._container.add_stream("rawvideo", rate=video.frame_rate or ASSUMED_RATE)
         assert isinstance(stream, VideoStream)
@@ -320,8 +319,7 @@ class _Nut:
         self._stream = stream
 
     def write(self, frame: Frame, duration: int) -> None:
-        picture = picture_of(frame, self._video, self._layout, duration)
-        self._container.mux(self._stream.encode(picture))
+        self._container.mux(self._stream.encode(self._pictures.of(frame, duration)))
 
     def finish(self) -> None:
         self._container.mux(self._stream.encode(None))

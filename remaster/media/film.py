@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import cast
@@ -37,10 +38,11 @@ __all__ = [
     "MATROSKA",
     "FilmDescription",
     "FilmEncoder",
+    "Pictures",
     "color_numbers",
     "describe_film",
+    "is_same_picture",
     "needs_pixel_aspect",
-    "picture_of",
 ]
 
 ASSUMED_RATE = Fraction(25)
@@ -78,6 +80,7 @@ class FilmEncoder:
         self._video = video
         self._layout = layout_of(encoding.pixel_format)
         self._rate = video.frame_rate or ASSUMED_RATE
+        self._pictures = Pictures(video, self._layout)
         self._durations: dict[int, int] = {}
         self.pts: list[int] = []
         """Of every frame so far, in `video.time_base`."""
@@ -96,9 +99,7 @@ class FilmEncoder:
             usual = round(1 / self._rate / self._video.time_base)
             self._durations[frame.pts] = frame.duration or max(1, usual)
         packets = self.stream.encode(
-            None
-            if frame is None
-            else picture_of(frame, self._video, self._layout, self._durations[frame.pts])
+            None if frame is None else self._pictures.of(frame, self._durations[frame.pts])
         )
         for packet in packets:
             if packet.pts in self._durations:
@@ -140,16 +141,46 @@ def describe_film(
         stream.set_display_rotation(description.rotation)
 
 
-def picture_of(frame: Frame, video: VideoInfo, layout: PixelLayout, duration: int) -> VideoFrame:
-    """A frame as FFmpeg's encoders take it, with planes of `layout`, and tagged."""
-    picture = VideoFrame(video.width, video.height, planar_format(layout))
-    for plane, index in zip(frame.planes, plane_order(layout), strict=True):
-        _fill(picture.planes[index], plane, layout)
-    for name, number in color_numbers(video.color).items():
-        setattr(picture, name, number)
-    picture.pts, picture.time_base = frame.pts, video.time_base
-    picture.duration = duration
-    return picture
+class Pictures:
+    """Frames as FFmpeg's encoders take them, one after another, tagged.
+
+    What shows the planes of the frame before is the picture of the frame before with another time:
+    nothing is copied. Encoders take a reference of their own to the samples, and copy the times, so
+    that those they still hold keep theirs.
+    """
+
+    def __init__(self, video: VideoInfo, layout: PixelLayout) -> None:
+        """`layout`: of the frames' planes."""
+        self._video = video
+        self._layout = layout
+        self._planes: tuple[torch.Tensor, ...] = ()
+        self._picture: VideoFrame | None = None
+
+    def of(self, frame: Frame, duration: int) -> VideoFrame:
+        """The picture of a frame; `duration` in the video's time base."""
+        if self._picture is None or not is_same_picture(frame.planes, self._planes):
+            self._picture = self._filled(frame)
+            self._planes = frame.planes
+        picture = self._picture
+        picture.pts, picture.time_base = frame.pts, self._video.time_base
+        picture.duration = duration
+        return picture
+
+    def _filled(self, frame: Frame) -> VideoFrame:
+        picture = VideoFrame(self._video.width, self._video.height, planar_format(self._layout))
+        for plane, index in zip(frame.planes, plane_order(self._layout), strict=True):
+            _fill(picture.planes[index], plane, self._layout)
+        for name, number in color_numbers(self._video.color).items():
+            setattr(picture, name, number)
+        return picture
+
+
+def is_same_picture(planes: Sequence[torch.Tensor], before: Sequence[torch.Tensor]) -> bool:
+    """Whether planes are those very objects, not merely equal: a frame that shows a held drawing.
+
+    Planes are never changed once a frame has them, so this says that the samples are the same.
+    """
+    return len(planes) == len(before) and all(map(operator.is_, planes, before))
 
 
 def needs_pixel_aspect(video: VideoInfo, container_format: str) -> bool:

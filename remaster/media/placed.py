@@ -64,10 +64,16 @@ class Placed:
     Leaving it removes the file, unless `put` gave it its name or `verified` kept it.
     """
 
-    def __init__(self, output: Path, how: str, *, overwrite: bool) -> None:
-        """`output`: where the film goes, behind a link if it is one; `how`: as in `explained`."""
+    def __init__(self, output: Path, how: str, *, overwrite: bool, what: str = "film") -> None:
+        """As in `explained`.
+
+        Args:
+            output: where the file goes, behind a link if it is one.
+            what: it is, for messages.
+        """
         self.path = real_place(output)
         self._how = how
+        self._what = what
         self._overwrite = overwrite
         self._resources = ExitStack()
 
@@ -116,7 +122,7 @@ class Placed:
                 is_taken = isinstance(error, FileExistsError)
                 reason = "exists by now" if is_taken else f"cannot be put there ({error.strerror})"
                 raise OutputError(
-                    f"{self.path} {reason}, so the finished film is kept as "
+                    f"{self.path} {reason}, so the finished {self._what} is kept as "
                     f"{self._keep('finished')}: rename it, or give -y where an output may be "
                     f"replaced."
                 ) from error

@@ -52,7 +52,7 @@ from remaster.media.verify import Expectation, verify
 if TYPE_CHECKING:
     from av.container.core import Chapter as ContainerChapter
 
-__all__ = ["Writer", "Written", "check_output"]
+__all__ = ["Writer", "Written", "check_output", "check_place"]
 
 _CHAPTER_TICK = Fraction(1, 1000)
 _MUXER_OPTIONS = {
@@ -96,6 +96,16 @@ def check_output(
                 "a file with -o."
             )
         return
+    check_place(output, source.path, overwrite=overwrite, folder_to_come=folder_to_come)
+
+
+def check_place(
+    output: Path, source: Path, *, overwrite: bool, folder_to_come: bool = False
+) -> None:
+    """Raise OutputError for a path that no file can be written to, or that is the source's.
+
+    `folder_to_come`: its folder need not be there yet, only one that it can be made in.
+    """
     place = real_place(output)
     folder = place.absolute().parent
     while folder_to_come and not folder.exists():
@@ -107,7 +117,7 @@ def check_output(
     if place.exists():
         if not place.is_file():
             raise OutputError(f"{output} is a pipe or a device, not a file: give another name.")
-        if is_same_file(source.path, place):
+        if is_same_file(source, place):
             raise OutputError(f"{output} is the input itself: write to another file.")
         if not overwrite:
             raise OutputError(f"{output} exists: give -y to replace it, or write to another file.")

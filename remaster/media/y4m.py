@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 import av
+from torch import Tensor
 
 from remaster.errors import OptionsError, OutputError, SourceError, VerificationError
 from remaster.frames import Frame, PixelLayout, VideoInfo
 from remaster.media.encoders import Encoding
+from remaster.media.film import is_same_picture
 from remaster.media.formats import is_planar, layout_of, planar_format
 from remaster.media.holding import file_tags
 from remaster.media.opening import demuxed, open_source
@@ -183,6 +185,9 @@ class Y4mWriter:
         self._frames = 0
         self._last: int | None = None
         self._digest = hashlib.blake2b(digest_size=16)
+        self._planes: tuple[Tensor, ...] = ()
+        self._data = b""
+        """The bytes of `_planes`, the picture before."""
 
     def __enter__(self) -> Self:
         with ExitStack() as resources, self._explained():
@@ -205,10 +210,12 @@ class Y4mWriter:
         self._last = frame.pts
         self._frames += 1
         self._grid.add(frame.pts * self._video.time_base)
-        data = b"".join(plane.numpy().tobytes() for plane in frame.planes)
-        self._digest.update(data)
+        if not self._data or not is_same_picture(frame.planes, self._planes):
+            parts = (plane.numpy().tobytes() for plane in frame.planes)
+            self._planes, self._data = frame.planes, b"".join((_FRAME, *parts))
+        self._digest.update(memoryview(self._data)[len(_FRAME) :])
         with self._explained():
-            self._send(_FRAME + data)
+            self._send(self._data)
 
     def finish(self) -> Written:
         """Read a file back, and put it in its place; a pipe is finished as it is.

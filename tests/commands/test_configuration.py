@@ -189,3 +189,27 @@ def test_errors_are_json_where_the_file_or_the_environment_says_so(tmp_path: Pat
     ):
         assert result.exit_code == 2
         assert json.loads(result.stderr)["event"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("text", "typed", "reuse", "painted"),
+    [
+        ('debug-reuse = "a.mkv"', ["--reuse", "off"], "off", None),
+        ('reuse = "off"', ["--debug-reuse", "a.mkv"], "drawings", Path("a.mkv")),
+        ('reuse = "exact"\nsmooth = 1\nreport = "r.json"', [], "exact", None),
+    ],
+)
+def test_reuse_that_is_typed_overrules_the_file(
+    tmp_path: Path,
+    options: list[pipeline.RunOptions],
+    text: str,
+    typed: list[str],
+    reuse: str,
+    painted: Path | None,
+) -> None:
+    config = write(tmp_path, f"[run]\n{text}\n")
+    call("-o", "b.mkv", "--config", config, *typed)
+    (seen,) = options
+    assert (seen.reuse, seen.debug_reuse) == (reuse, painted)
+    assert seen.smooth == ("smooth" in text)
+    assert seen.report == (Path("r.json") if "report" in text else None)
