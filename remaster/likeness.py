@@ -91,7 +91,7 @@ class PairNoise:
     """What two neighbouring frames of one shot differ by."""
 
     one: float
-    """Of the calmer tiles, one frame apart."""
+    """Of the calmer tiles, one frame apart, in luma."""
 
     two: float | None
     """The same two frames apart; None at the beginning of a shot."""
@@ -145,10 +145,11 @@ def _halved(plane: Tensor, axis: int, factor: int) -> Tensor:
 
 def compare(now: Tensor, before: Tensor, earlier: Tensor | None) -> PairNoise:
     """The noise between two neighbouring small pictures, and between that and the one before."""
-    spots = _spots(now - before).cpu()
+    planes = _spots(now - before).cpu()
+    spots = planes.amax(0)
     return PairNoise(
-        one=_calm(spots),
-        two=None if earlier is None else _calm(_spots(now - earlier).cpu()),
+        one=_calm(planes[0]),
+        two=None if earlier is None else _calm(_spots(now[:1] - earlier[:1])[0].cpu()),
         unrest=_unrest(spots),
         is_cut=float((spots > _CUT_LEVEL).float().mean()) > _CUT_SHARE,
     )
@@ -191,7 +192,7 @@ class Reference:
             self._exposures = torch.ones(rows, columns)
             return torch.ones(rows, columns, dtype=torch.bool)
         difference = small - self._mean
-        spots = _spots(difference)
+        spots = _spots(difference).amax(0)
         now = _calm(spots.cpu())
         level = min(max(now, noise.level), 2 * noise.level)
         bound = _BASE + _BY_NOISE * math.sqrt(level) + min(_BY_UNREST * noise.unrest, _MOST_UNREST)
@@ -208,17 +209,13 @@ class Reference:
         spots, products = maps[0], maps[1:]
         bounds = bound * (1 + _YOUNG / self._exposures)
         strong = spots > bounds
-        near = _grown(strong, _REACH)
-        dense = F.avg_pool2d(
-            strong[None, None].float(),
-            2 * _DENSE_REACH + 1,
-            1,
-            _DENSE_REACH,
-            count_include_pad=False,
-        )[0, 0]
-        moving, lifted = _together(products, ~_grown(strong, 1))
-        new = strong | (near & (spots > _WEAK * bounds)) | lifted | (self._exposures >= OLDEST)
-        new |= (moving | (dense > _DENSE)) & (spots > _AT_ALL)
+        some = bool(strong.any())
+        moving, lifted = _together(products, ~_grown(strong, 1) if some else ~strong)
+        new = strong | lifted | (self._exposures >= OLDEST)
+        if some:
+            new |= _grown(strong, _REACH) & (spots > _WEAK * bounds)
+            moving |= _density(strong, _DENSE_REACH) > _DENSE
+        new |= moving & (spots > _AT_ALL)
         if float(new.float().mean()) > _MOST:
             new = torch.ones_like(new)
         return new
@@ -229,30 +226,40 @@ class Reference:
         weights = torch.where(self._exposures <= FUSED, 1 / self._exposures, 0.0)
         if bool((weights == 0).all()):
             return
-        if bool((weights == weights[0, 0]).all()):
-            self._mean += difference * float(weights[0, 0])
-            return
-        fine = weights.to(difference.device).repeat_interleave(_SIDE, 0)
-        self._mean += difference * fine.repeat_interleave(_SIDE, 1)
+        along = weights.to(difference.device).repeat_interleave(_SIDE, 1)[:, None]
+        _blocks(self._mean, _SIDE).addcmul_(_blocks(difference, _SIDE), along)
 
 
 def _spots(difference: Tensor) -> Tensor:
-    """(C, h, w) to (rows, columns): the largest mean over 4x4 luma samples, of any plane."""
+    """(C, h, w) to (C, rows, columns): the largest mean over 4x4 luma samples in each square."""
     rows = difference[:, 1:] + difference[:, :-1]
-    means = (rows[:, :, 1:] + rows[:, :, :-1]).abs_().amax(0).mul_(0.25)
-    return F.max_pool2d(F.pad(means, (0, 1, 0, 1))[None], _SIDE)[0]
+    means = F.pad(rows[:, :, 1:] + rows[:, :, :-1], (0, 1, 0, 1)).abs_()
+    return _blocks(means, _SIDE).amax(-2).unflatten(-1, (-1, _SIDE)).amax(-1) * 0.25
+
+
+def _blocks(x: Tensor, side: int) -> Tensor:
+    """(..., h, w) to (..., h / side, side, w)."""
+    return x.unflatten(-2, (-1, side))
+
+
+def _sums(x: Tensor, side: int) -> Tensor:
+    """(..., h, w) to sums over squares of that side."""
+    return _blocks(x, side).sum(-2).unflatten(-1, (-1, side)).sum(-1)
 
 
 def _calm(spots: Tensor) -> float:
     """What four tiles of ten stay below; a tile is 2x2 squares."""
-    tiles = F.max_pool2d(spots[None], 2, ceil_mode=True).flatten()
+    rows, columns = (n % 2 for n in spots.shape)
+    even = F.pad(spots, (0, columns, 0, rows))
+    tiles = torch.maximum(even[::2], even[1::2])
+    tiles = torch.maximum(tiles[:, ::2], tiles[:, 1::2]).flatten()
     return float(tiles.kthvalue(int(_STILL * (len(tiles) - 1)) + 1).values)
 
 
 def _unrest(spots: Tensor) -> float:
     moved = spots > _MOVED
     near = _grown(moved, 1)
-    rest, around = spots[~near], spots[_grown(moved, 3) & ~near]
+    rest, around = spots[~near], spots[_grown(near, 2) & ~near]
     unrest = 0.0
     if len(rest) > 20:
         unrest = _quantile(rest, 0.95)
@@ -274,8 +281,7 @@ def _products(mean: Tensor, difference: Tensor, bound: float) -> list[Tensor]:
     torch.sub(mean[:, 2:], mean[:, :-2], out=across[:, 1:-1]).mul_(0.5)
     torch.sub(mean[2:], mean[:-2], out=down[1:-1]).mul_(0.5)
     d = difference.clamp(-bound, bound)
-    stacked = torch.stack([across * d, down * d, d, across * across, down * down])
-    return list(F.avg_pool2d(stacked[None], _SIDE)[0] * _SIDE**2)
+    return list(_sums(torch.stack([across * d, down * d, d, across**2, down**2]), _SIDE))
 
 
 def _together(products: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
@@ -288,12 +294,12 @@ def _together(products: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
     sums, squares = products[:3], torch.cat([products[3:], counted[None] * float(_SIDE**2)])
     moving, lifted = torch.zeros_like(counted), torch.zeros_like(counted)
     least = torch.tensor([_SHIFT, _SHIFT, _LIFT])[:, None, None]
+    everything = torch.cat([sums, squares, sums * sums])
     for side in _WINDOWS:
-        step = side // 2
-        sums_in, squares_in, chance = (_windows(x, side) for x in (sums, squares, sums * sums))
-        hits = _hits(sums_in, squares_in, chance, least)
-        moving |= _filled(hits[0] | hits[1], step, counted)
-        lifted |= _filled(hits[2], step, counted)
+        windows = _windows(everything, side)
+        hits = _hits(windows[:3], windows[3:6], windows[6:], least)
+        moving |= _filled(hits[0] | hits[1], side // 2, counted)
+        lifted |= _filled(hits[2], side // 2, counted)
     rows, columns = counted.shape
     y = (torch.arange(rows) / rows - 0.5)[:, None]
     x = (torch.arange(columns) - columns / 2)[None] / rows
@@ -311,22 +317,47 @@ def _hits(sums: Tensor, squares: Tensor, chance: Tensor, least: Tensor) -> Tenso
 
 
 def _windows(x: Tensor, side: int) -> Tensor:
-    """Sums over windows of that side, half a side apart."""
-    rows, columns = x.shape[-2:]
+    """Sums over windows of that side, half a side apart; the last ones reach past the edge."""
     step = side // 2
-    bottom, right = (max(-(-(n - side) // step), 0) * step + side - n for n in (rows, columns))
-    return F.avg_pool2d(F.pad(x, (0, right, 0, bottom))[None], side, step)[0] * side**2
+    bottom, right = (max(-n % step, 2 * step - n) for n in x.shape[-2:])
+    sums = _sums(F.pad(x, (0, right, 0, bottom)), step)
+    sums = sums[..., 1:, :] + sums[..., :-1, :]
+    return sums[..., 1:] + sums[..., :-1]
 
 
 def _filled(hits: Tensor, step: int, like: Tensor) -> Tensor:
     """Every square of the windows that were hit."""
     if not bool(hits.any()):
         return torch.zeros_like(like)
-    blocks = F.pad(hits.float()[None, None], (1, 1, 1, 1))
-    blocks = F.max_pool2d(blocks, 2, 1)[0, 0] > 0  # a window covers two steps each way
+    blocks = F.pad(hits, (1, 1, 1, 1))
+    blocks = blocks[1:] | blocks[:-1]  # a window covers two steps each way
+    blocks = blocks[:, 1:] | blocks[:, :-1]
     fine = blocks.repeat_interleave(step, 0).repeat_interleave(step, 1)
     return fine[: like.shape[0], : like.shape[1]]
 
 
 def _grown(mask: Tensor, reach: int) -> Tensor:
-    return F.max_pool2d(mask[None].float(), 2 * reach + 1, 1, reach)[0] > 0
+    """With everything up to `reach` squares away, also diagonally."""
+    for axis in (0, 1):
+        grown = mask.clone()
+        for step in range(1, reach + 1):
+            length = mask.shape[axis] - step
+            if length > 0:
+                grown.narrow(axis, step, length).logical_or_(mask.narrow(axis, 0, length))
+                grown.narrow(axis, 0, length).logical_or_(mask.narrow(axis, step, length))
+        mask = grown
+    return mask
+
+
+def _density(mask: Tensor, reach: int) -> Tensor:
+    """Share of each place's surroundings, `reach` squares each way, that is set."""
+    counts = torch.stack([mask.float(), torch.ones(mask.shape)])
+    for axis in (1, 2):
+        sums = counts.clone()
+        for step in range(1, reach + 1):
+            length = counts.shape[axis] - step
+            if length > 0:
+                sums.narrow(axis, step, length).add_(counts.narrow(axis, 0, length))
+                sums.narrow(axis, 0, length).add_(counts.narrow(axis, step, length))
+        counts = sums
+    return counts[0] / counts[1]
