@@ -44,12 +44,65 @@ class Region:
         right = min(-(-(self.right + halo) // grid) * grid, width)
         return Region(top, left, bottom, right)
 
+    def within(self, outer: Region) -> Region:
+        """As seen from the first pixel of a region around it."""
+        return self.moved(-outer.top, -outer.left)
+
+    def halo(self, outer: Region) -> Halo:
+        """What `outer` has around this."""
+        return Halo(
+            self.top - outer.top,
+            self.left - outer.left,
+            outer.bottom - self.bottom,
+            outer.right - self.right,
+        )
+
     def cut(self, x: Tensor, scale: float | tuple[float, float] = 1) -> Tensor:
         """This rectangle of (..., H scale, W scale); edges between samples round outwards."""
         down, across = scale if isinstance(scale, tuple) else (scale, scale)
         rows = slice(int(self.top * down), -int(-self.bottom * down // 1))
         columns = slice(int(self.left * across), -int(-self.right * across // 1))
         return x[..., rows, columns]
+
+
+@dataclass(frozen=True)
+class Halo:
+    """What lies around a rectangle of interest, in pixels or cells, on each side."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def within(self, most: int) -> Halo:
+        """At most so much on each side."""
+        return Halo(*(min(v, most) for v in (self.top, self.left, self.bottom, self.right)))
+
+    def widened(self, reach: int) -> Halo:
+        """So much more on each side."""
+        return Halo(self.top + reach, self.left + reach, self.bottom + reach, self.right + reach)
+
+    def divided(self, grid: int) -> Halo:
+        """In cells of `grid`, of which every side is a multiple."""
+        return Halo(self.top // grid, self.left // grid, self.bottom // grid, self.right // grid)
+
+    def beyond(self, other: Halo) -> Halo:
+        """How much further than `other` each side reaches."""
+        return Halo(
+            max(self.top - other.top, 0),
+            max(self.left - other.left, 0),
+            max(self.bottom - other.bottom, 0),
+            max(self.right - other.right, 0),
+        )
+
+    def cut(self, x: Tensor, have: Halo) -> Tensor:
+        """(..., h, w) with `have` around, cut down to this halo where it has more."""
+        more = have.beyond(self)
+        rows = slice(more.top, x.shape[-2] - more.bottom)
+        return x[..., rows, more.left : x.shape[-1] - more.right]
+
+
+NO_HALO = Halo(0, 0, 0, 0)
 
 
 def padded_size(height: int, width: int, padding: int, grid: int) -> tuple[int, int]:
