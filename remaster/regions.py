@@ -59,6 +59,11 @@ class Region:
         right = min(-(-(self.right + halo) // grid) * grid, width)
         return Region(top, left, bottom, right)
 
+    def common(self, other: Region) -> Region:
+        """What both hold, which is something."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        return Region(top, left, min(self.bottom, other.bottom), min(self.right, other.right))
+
     def within(self, outer: Region) -> Region:
         """As seen from the first pixel of a region around it."""
         return self.moved(-outer.top, -outer.left)
@@ -199,14 +204,13 @@ def cover(
 
 def _grown_mask(mask: npt.NDArray[np.bool_], reach: int) -> npt.NDArray[np.bool_]:
     """True within `reach` squares of what is, along both axes."""
+    grown = mask.copy()
     for _ in range(reach):
-        for axis in (0, 1):
-            grown, rows = mask.copy(), np.moveaxis(mask, axis, 0)
-            target = np.moveaxis(grown, axis, 0)
-            target[1:] |= rows[:-1]
-            target[:-1] |= rows[1:]
-            mask = grown
-    return mask
+        for rows in (grown, grown.T):
+            before = rows.copy()
+            rows[1:] |= before[:-1]
+            rows[:-1] |= before[1:]
+    return grown
 
 
 def _halved(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -51,6 +51,8 @@ FIXED_PRICE = {"cpu": 1500.0, "cuda": 100_000.0}
 """Source pixels a region costs beside its own, by kind of device: its operators' start."""
 
 Planes = tuple[Tensor, ...]
+Parts = tuple[tuple[Region, Planes], ...]
+"""Source pixels, and their planes at the network's scale."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Patch:
     frame: Frame
     """The source's."""
 
-    parts: tuple[tuple[Region, Planes], ...]
-    """Source pixels, and their planes at the network's scale; none where nothing changed."""
+    parts: Parts
+    """None where nothing changed."""
 
     is_whole: bool
     """Whether the parts cover the frame."""
@@ -259,13 +261,13 @@ class Upscaler:
         """
         if self._changes_nothing:
             return tuple(map(self._passed, batch.frames))
-        covers = [self._cover(frame) for frame in batch.frames]
-        whole = [i for i, cover in enumerate(covers) if cover == [self._whole]]
-        parts: dict[int, tuple[tuple[Region, Planes], ...]] = {}
+        regions = [self._regions(frame) for frame in batch.frames]
+        whole = [i for i, own in enumerate(regions) if own == [self._whole]]
+        parts: dict[int, Parts] = {}
         parts.update(zip(whole, self._computed([batch.frames[i] for i in whole], [self._whole])))
-        for i, (frame, cover) in enumerate(zip(batch.frames, covers)):
+        for i, own in enumerate(regions):
             if i not in parts:
-                parts[i] = self._computed([frame], cover)[0] if cover else ()
+                parts[i] = self._computed([batch.frames[i]], own)[0] if own else ()
         off = self._path.work(self._padded.height, self._padded.width, NO_HALO)
         with self._lock:
             self.work_of_off += off * len(batch)
@@ -284,14 +286,19 @@ class Upscaler:
         )
         return Patch(frame, ((self._whole, planes),), True)
 
-    def _cover(self, frame: Frame) -> list[Region]:
+    def _regions(self, frame: Frame) -> list[Region]:
+        """What to compute of a frame; nothing where it is held."""
         if frame.changed is None:
             return [self._whole]
         if self.model.sees_whole_image:
             return [] if frame.is_held else [self._whole]
-        video, grid = self.source, self._path.grid
-        changed, grid = frame.changed, math.lcm(grid, 2)
-        return cover(changed, self._radius, video.height, video.width, grid, self._price)
+        size = (self.source.height, self.source.width)
+        return cover(frame.changed, self._radius, *size, self._grid, self._price)
+
+    @property
+    def _grid(self) -> int:
+        """Of the edges of what is computed: that of the network, and even for chroma."""
+        return math.lcm(self._path.grid, 2)
 
     @property
     def _radius(self) -> int:
@@ -308,17 +315,15 @@ class Upscaler:
     def _decoding_reach(self) -> int:
         return upsampling_reach(self.source.layout, self.source.color.chroma_location)
 
-    def _computed(
-        self, frames: Sequence[Frame], cover: list[Region]
-    ) -> list[tuple[tuple[Region, Planes], ...]]:
+    def _computed(self, frames: Sequence[Frame], regions: list[Region]) -> list[Parts]:
         """The regions of every frame; fewer frames at once, or strips, where memory is short."""
-        done: list[tuple[tuple[Region, Planes], ...]] = []
+        done: list[Parts] = []
         while len(done) < len(frames):
             rows, count = self._rows, min(self._frames or len(frames), len(frames) - len(done))
             part = frames[len(done) : len(done) + count]
             try:
                 with torch.inference_mode():
-                    done += self._all_regions(part, cover, rows)
+                    done += self._all_regions(part, regions, rows)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -344,19 +349,18 @@ class Upscaler:
             self._rows = min(self._rows, max(rows // 2, LEAST_ROWS))
 
     def _all_regions(
-        self, frames: Sequence[Frame], cover: list[Region], rows: int
-    ) -> list[tuple[tuple[Region, Planes], ...]]:
+        self, frames: Sequence[Frame], regions: list[Region], rows: int
+    ) -> list[Parts]:
         """The regions, none higher than `rows`, of frames computed together."""
         codes = FrameBatch(tuple(frames)).stacked()
         if not self.model.sees_whole_image:
-            grid = math.lcm(self._path.grid, 2)
-            cover = [strip for region in cover for strip in _strips_of(region, rows, grid)]
+            regions = [part for region in regions for part in _strips_of(region, rows, self._grid)]
         wrong: dict[int, bool] = {}
-        results = [self._sound(codes, region, wrong) for region in cover]
-        for i, good in wrong.items():
-            (self.repeated if good else self.kept).append(frames[i].pts)
+        results = [self._sound(codes, region, wrong) for region in regions]
+        for i, is_mended in wrong.items():
+            (self.repeated if is_mended else self.kept).append(frames[i].pts)
         return [
-            tuple((region, tuple(p[i] for p in planes)) for region, planes in zip(cover, results))
+            tuple((region, tuple(p[i] for p in planes)) for region, planes in zip(regions, results))
             for i in range(len(frames))
         ]
 
@@ -379,7 +383,7 @@ class Upscaler:
         return result
 
     def _enlarged(self, codes: Planes, region: Region, path: Path) -> tuple[Planes, Tensor]:
-        """(N, H, W) planes to those of a region at the network's scale; (N,) whether they are sound.
+        """(N, H, W) planes to a region's at the network's scale; and (N,) whether they are sound.
 
         The frame is padded once: where the region's halo ends early, the padded frame does.
         """
@@ -407,16 +411,19 @@ class Upscaler:
         layout, color = self.source.layout, self.source.color
         height, width = self.source.height, self.source.width
         before = self.model.padding
-        top, left = region.top - before, region.left - before
-        bottom, right = region.bottom - before, region.right - before
-        inside = Region(max(top, 0), max(left, 0), min(bottom, height), min(right, width))
+        frame = Region(before, before, before + height, before + width)
+        shown = region.common(frame)
+        inside = shown.moved(-before, -before)
         around = inside.grown(self._decoding_reach, 2, height, width)
         down, across = layout.chroma_step
         factors = [(1.0, 1.0), *[(1 / down, 1 / across)] * 2]
         part = [around.cut(plane, factor) for plane, factor in zip(codes, factors)]
         picture = inside.within(around).cut(decode_planes(part, layout, color, matrix))
-        beyond = (inside.left - left, right - inside.right, inside.top - top, bottom - inside.bottom)
-        return F.pad(picture, beyond, mode="replicate") if any(beyond) else picture
+        beyond = shown.halo(region)
+        if beyond == NO_HALO:
+            return picture
+        sides = (beyond.left, beyond.right, beyond.top, beyond.bottom)
+        return F.pad(picture, sides, mode="replicate")
 
     def _looks_sound(self, picture: Tensor, luma: Tensor) -> Tensor:
         """(N,): whether the output's brightness follows the input's, judged on a coarse grid."""
