@@ -208,8 +208,8 @@ def _grown_mask(mask: npt.NDArray[np.bool_], reach: int) -> npt.NDArray[np.bool_
     for _ in range(reach):
         for rows in (grown, grown.T):
             before = rows.copy()
-            rows[1:] |= before[:-1]
-            rows[:-1] |= before[1:]
+            np.logical_or(rows[1:], before[:-1], out=rows[1:])
+            np.logical_or(rows[:-1], before[1:], out=rows[:-1])
     return grown
 
 
@@ -217,8 +217,7 @@ def _halved(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """In squares of twice the side, true where any of the four is."""
     rows, columns = mask.shape
     even = np.pad(mask, ((0, rows % 2), (0, columns % 2)))
-    folded: npt.NDArray[np.bool_] = even.reshape(-(-rows // 2), 2, -(-columns // 2), 2).any((1, 3))
-    return folded
+    return np.logical_or.reduce([even[i::2, j::2] for i in (0, 1) for j in (0, 1)])
 
 
 def runs(mask: npt.NDArray[np.bool_]) -> Rectangles:
