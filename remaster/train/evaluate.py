@@ -28,6 +28,9 @@ INTERPOLATIONS = {"bicubic": "catmull-rom", "lanczos": "lanczos"}
 KEPT = 8
 """Side, in source pixels, of the square whose output is watched."""
 
+LEAST_REPLACED = 4
+"""Width of the ring, in source pixels, that must be left to be replaced."""
+
 COMPUTED_TOGETHER = 16
 HALF_A_LEVEL = 0.5 / 255
 SHARE_WITHIN = 0.9999
@@ -86,7 +89,8 @@ def influence_radius(model: Network, pictures: Tensor) -> int:
         moved = (_watched(model, mixed, top, left) - usual).abs()
         return bool((moved <= HALF_A_LEVEL).float().mean() >= SHARE_WITHIN)
 
-    radii = range(0, min(top, left, model.receptive_radius) + 1, 2)
+    most = min(top - LEAST_REPLACED, left - LEAST_REPLACED, model.receptive_radius)
+    radii = range(0, most + 1, 2)
     found = bisect.bisect_left(radii, True, key=shows_little)
     return radii[found] if found < len(radii) else model.receptive_radius
 
@@ -94,9 +98,9 @@ def influence_radius(model: Network, pictures: Tensor) -> int:
 def _watched(model: Network, planes: Sequence[Tensor], top: int, left: int) -> Tensor:
     """What becomes of the square, flat, from luma and chroma of a 4:2:0 source."""
     found = []
-    for luma, chroma in zip(*(plane.split(COMPUTED_TOGETHER) for plane in planes)):
-        size = (luma.shape[2], luma.shape[3])
-        ycc = torch.cat([luma, upsample_chroma(chroma, VIDEO_LAYOUT, "left", size)], 1)
+    for fine, coarse in zip(*(plane.split(COMPUTED_TOGETHER) for plane in planes)):
+        size = (fine.shape[2], fine.shape[3])
+        ycc = torch.cat([fine, upsample_chroma(coarse, VIDEO_LAYOUT, "left", size)], 1)
         padded, frame = pad(ycc, model.padding, model.grid)
         padded = padded.contiguous(memory_format=torch.channels_last)
         y, colors = model(padded, "420")
