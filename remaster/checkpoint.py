@@ -35,7 +35,8 @@ class Card:
     size: str = ""
     recipe: str = ""
     trained: dict[str, Any] = field(default_factory=dict)
-    """Options, data and their licences, iterations, scores; free-form JSON."""
+    """Options, data and their licences, iterations, scores; free-form JSON, but that
+    `influence_radius`, where it is there, is that of the network in source pixels."""
 
 
 def save_model(path: Path, model: nn.Module, card: Card) -> None:
@@ -115,7 +116,21 @@ def load_model(path: Path) -> tuple[Network, Card]:
     if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
         raise CheckpointError(f"{path} holds numbers that are not finite; it is damaged")
     model.load_state_dict(tensors)
+    model.measured_radius = _measured_radius(path, card, model.receptive_radius)
     return model.eval().requires_grad_(False), card
+
+
+def _measured_radius(path: Path, card: Card, most: int) -> int | None:
+    trained = card.trained if isinstance(card.trained, dict) else {}
+    radius = trained.get("influence_radius")
+    if radius is None:
+        return None
+    if type(radius) is not int or not 0 <= radius <= most:
+        raise CheckpointError(
+            f"{path} names an influence radius of {radius!r}; for its network it is a whole number "
+            f"from 0 to {most}"
+        )
+    return radius
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -189,6 +189,17 @@ def upsample_chroma(
     return fine.reshape(n, c, h * step[0], w * step[1])[..., : size[0], : size[1]]
 
 
+def upsampling_reach(layout: PixelLayout, location: str) -> int:
+    """Luma samples around a square of whole chroma samples that its chroma on the luma grid is made
+    of; a multiple of 2."""
+    step = layout.chroma_step
+    if step == (1, 1):
+        return 0
+    offset = chroma_offset(location, step)
+    phases = (phase_kernels(step[axis], RESAMPLER, offset=-offset[axis]) for axis in (0, 1))
+    return 2 * max(len(phase[0]) // 2 for phase in phases)
+
+
 def subsample_chroma(chroma: Tensor, layout: PixelLayout, location: str = "left") -> Tensor:
     """(N, C, H, W) on the luma grid to the layout's subsampling; odd sizes round up."""
     step = layout.chroma_step
@@ -211,7 +222,7 @@ def decode_planes(
     """Code values to a float picture on the luma grid.
 
     Args:
-        planes: (N, h, w) each, as the layout says.
+        planes: (N, h, w) each, as the layout says, or float32 of the same scale.
         color: what the code values mean.
         matrix: that of the result, or `rgb`.
 
@@ -222,7 +233,8 @@ def decode_planes(
     scales = code_scale(color.range, layout.bit_depth, is_rgb=is_rgb)
     size = (planes[0].shape[-2], planes[0].shape[-1])
     floats = [
-        plane.float().sub_(offset).div_(scale) for plane, (scale, offset) in zip(planes, scales)
+        plane.to(torch.float32, copy=True).sub_(offset).div_(scale)
+        for plane, (scale, offset) in zip(planes, scales)
     ]
     if layout.subsampling == "gray":
         floats += [torch.zeros_like(floats[0])] * 2

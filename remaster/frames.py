@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
 
-__all__ = ["Color", "Frame", "FrameBatch", "MasteringLight", "PixelLayout", "VideoInfo"]
+__all__ = ["CELL", "Color", "Frame", "FrameBatch", "MasteringLight", "PixelLayout", "VideoInfo"]
+
+
+CELL = 8
+"""Side, in luma samples, of the squares that `Frame.changed` speaks of."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,11 @@ class Frame:
     fused: torch.Tensor | None = None
     """Of the same shape: which squares are the mean of several exposures; None when none is."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this is the picture of the frame before."""
+        return self.changed is not None and not bool(self.changed.any())
+
 
 @dataclass(frozen=True)
 class FrameBatch:
@@ -133,10 +142,10 @@ class FrameBatch:
         return tuple(torch.stack(planes) for planes in zip(*(f.planes for f in self.frames)))
 
     def with_planes(self, stacked: tuple[torch.Tensor, ...]) -> FrameBatch:
-        """The same times with other pictures; `stacked` is (N, H, W) per plane."""
+        """The same frames with other pictures; `stacked` is (N, H, W) per plane."""
         return FrameBatch(
             tuple(
-                Frame(frame.pts, tuple(plane[i] for plane in stacked), frame.duration)
+                replace(frame, planes=tuple(plane[i] for plane in stacked))
                 for i, frame in enumerate(self.frames)
             )
         )

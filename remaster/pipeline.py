@@ -36,7 +36,7 @@ from remaster.plan import Plan, make_plan
 from remaster.report import Reuse, film_document
 from remaster.smoothing import smoothed
 from remaster.transfer import background, download, parallel_map, upload
-from remaster.upscale import Upscaler
+from remaster.upscale import Canvas, Patch, Upscaler, held_alike
 
 T = TypeVar("T")
 
@@ -275,20 +275,39 @@ def _shown_to(look: Callable[[Frame], None], frames: Iterable[Frame]) -> Iterato
 def enlarged(
     plan: Plan, upscaler: Upscaler, source_batches: Iterable[FrameBatch], network: Stopwatch
 ) -> Iterator[Iterator[FrameBatch]]:
-    """Batches through the upscaler: on worker threads (CPU) or on streams (CUDA)."""
+    """Batches through the upscaler: on worker threads (CPU) or on streams (CUDA).
 
-    def compute(batch: FrameBatch) -> FrameBatch:
+    What is new in each frame is computed in any order, put together in theirs, and brought to the
+    target's size again in any.
+    """
+    canvas = Canvas(upscaler)
+
+    def compute(batch: FrameBatch) -> tuple[Patch, ...]:
         with network.running():
-            return upscaler(batch)
+            return upscaler.compute(batch)
 
-    if plan.device.type == "cpu":
-        with parallel_map(compute, source_batches, workers()) as results:
-            yield results
-        return
-    uploaded = upload(source_batches, plan.device)
-    finished = download(map(compute, uploaded), plan.device)
-    with background(finished, FRAMES_AHEAD) as results:
-        yield results
+    def compose(patches: tuple[Patch, ...]) -> FrameBatch:
+        with network.running():
+            return canvas.finished(patches)
+
+    def fit(batch: FrameBatch) -> FrameBatch:
+        with network.running():
+            return upscaler.fitted(batch)
+
+    with contextlib.ExitStack() as stack:
+        if plan.device.type == "cpu":
+            patches = stack.enter_context(parallel_map(compute, source_batches, workers()))
+            composed = map(compose, patches)
+            if upscaler.fits:
+                yield composed
+            else:
+                fitted = stack.enter_context(parallel_map(fit, composed, workers()))
+                yield held_alike(fitted)
+            return
+        uploaded = upload(source_batches, plan.device)
+        finished = held_alike(map(fit, map(compose, map(compute, uploaded))))
+        downloaded = download(finished, plan.device)
+        yield stack.enter_context(background(downloaded, FRAMES_AHEAD))
 
 
 def workers() -> int:
@@ -420,9 +439,9 @@ def _reuse(
     )
 
 
-def _network_work(_upscaler: Upscaler) -> float:
+def _network_work(upscaler: Upscaler) -> float:
     """Of a finished run, over that of computing every frame whole."""
-    return 1.0
+    return upscaler.work / upscaler.work_of_off if upscaler.work_of_off else 1.0
 
 
 def _writer(plan: Plan, output: Path, options: RunOptions) -> Writer | Y4mWriter:

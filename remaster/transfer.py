@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Generic, TypeVar, cast
 
 import torch
@@ -166,15 +167,35 @@ def _one_ahead(
     start: Callable[[FrameBatch], Copying],
     finish: Callable[[Copying], FrameBatch],
 ) -> Iterator[FrameBatch]:
-    """Every batch's copy is under way while the one before is used."""
+    """Every batch's copy is under way while the one before is used.
+
+    A frame with the very planes of the one before is not copied: it gets that one's copy.
+    """
+    last: tuple[torch.Tensor, ...] | None = None
+    copied: tuple[torch.Tensor, ...] = ()
+
+    def received(batch: FrameBatch, is_new: list[bool], copying: Copying | None) -> FrameBatch:
+        nonlocal copied
+        new = iter(() if copying is None else finish(copying).frames)
+        frames = []
+        for frame, has_own in zip(batch.frames, is_new):
+            copied = next(new).planes if has_own else copied
+            frames.append(replace(frame, planes=copied))
+        return FrameBatch(tuple(frames))
+
     pending = None
     for batch in batches:
-        started = start(batch)
+        is_new = []
+        for frame in batch.frames:
+            is_new.append(frame.planes is not last)
+            last = frame.planes
+        own = tuple(frame for frame, has_own in zip(batch.frames, is_new) if has_own)
+        started = batch, is_new, start(FrameBatch(own)) if own else None
         if pending is not None:
-            yield finish(pending)
+            yield received(*pending)
         pending = started
     if pending is not None:
-        yield finish(pending)
+        yield received(*pending)
 
 
 def upload(batches: Iterable[FrameBatch], device: torch.device) -> Iterator[FrameBatch]:

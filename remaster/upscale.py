@@ -7,12 +7,14 @@ with smaller pieces and never without a frame.
 from __future__ import annotations
 
 import copy
+import math
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from remaster.color import (
@@ -24,6 +26,7 @@ from remaster.color import (
     quantize,
     subsample_chroma,
     upsample_chroma,
+    upsampling_reach,
 )
 from remaster.engines.celnet import CelNetEngine
 from remaster.errors import MemoryShortage
@@ -31,26 +34,61 @@ from remaster.frames import Frame, FrameBatch, PixelLayout, VideoInfo
 from remaster.models.celnet import CelNet
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
-from remaster.regions import Region, pad, strips
+from remaster.regions import NO_HALO, Halo, Price, Region, cover, padded_size, strips
 from remaster.resampling import resize
 
 RESAMPLER = "lanczos"
 """The kernel between a network's scale and a size it does not reach."""
 
+RESAMPLER_REACH = 2
+"""Samples on each side that Catmull-Rom, the kernel of chroma, depends on."""
+
 LEAST_ROWS = 16
 MOST_PIXELS = {"cpu": 1 << 20, "cuda": 1 << 22}
 """Source pixels computed at once, by kind of device; more are cut into full-width strips."""
 
+FIXED_PRICE = {"cpu": 1500.0, "cuda": 100_000.0}
+"""Source pixels a region costs beside its own, by kind of device: its operators' start."""
+
 Planes = tuple[Tensor, ...]
+Parts = tuple[tuple[Region, Planes], ...]
+"""Source pixels, and their planes at the network's scale."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What was computed of one frame: all of it, some regions, or nothing."""
+
+    frame: Frame
+    """The source's."""
+
+    parts: Parts
+    """None where nothing changed."""
+
+    is_whole: bool
+    """Whether the parts cover the frame."""
 
 
 class Path(Protocol):
-    """One way through a network: a padded (N, 3, H, W) to planes of code values at its scale."""
+    """One way through a network: a part of the padded frame, (N, 3, H, W), to planes of code values
+    at its scale, of what lies within the halo; and (N,) sums, finite where everything was."""
 
     matrix: str
     layout: PixelLayout
+    reach: int
+    """Source pixels that a region's planes depend on, around it."""
 
-    def __call__(self, x: Tensor) -> tuple[Planes, Tensor]: ...
+    grid: int
+    """Of a region's edges."""
+
+    mean_halo: float
+    """Source pixels computed around a region, in the mean of all layers."""
+
+    def __call__(self, x: Tensor, halo: Halo) -> tuple[Planes, Tensor]: ...
+
+    def work(self, height: int, width: int, halo: Halo) -> int:
+        """What so many source pixels cost, in units of the path's own."""
+        ...
 
 
 class CelNetPath:
@@ -63,9 +101,15 @@ class CelNetPath:
         codes = code_scale(target.color.range, self.layout.bit_depth)
         top = 2**self.layout.bit_depth - 1
         self.engine = CelNetEngine(model, chroma, codes, top, device, dtype)
+        self.grid, self.reach = model.grid, model.grid * self.engine.reach
+        self.mean_halo = self.engine.mean_halo
 
-    def __call__(self, x: Tensor) -> tuple[Planes, Tensor]:
-        return self.engine(x)
+    def __call__(self, x: Tensor, halo: Halo) -> tuple[Planes, Tensor]:
+        return self.engine(x, halo)
+
+    def work(self, height: int, width: int, halo: Halo) -> int:
+        """Multiply-adds."""
+        return self.engine.products(height, width, halo)
 
 
 class PlainPath:
@@ -78,8 +122,31 @@ class PlainPath:
         self.matrix = "rgb" if model.eats == "rgb" else target.color.matrix
         gray = target.layout.subsampling == "gray"
         self.layout = replace(target.layout, subsampling="420") if gray else target.layout
+        # At an odd scale chroma samples begin at even source pixels alone.
+        self.grid = math.lcm(model.grid, 2)
+        self.reach = model.receptive_radius + self._chroma_reach()
+        self.mean_halo = float(self.reach)
 
-    def __call__(self, x: Tensor) -> tuple[Planes, Tensor]:
+    def _chroma_reach(self) -> int:
+        """Source pixels that resampling chroma beside or after the network adds."""
+        beside = RESAMPLER_REACH if self.eats == "luma" else 0
+        subsamples = self.eats != "planes" or self.layout.subsampling == "422"
+        if not subsamples or self.layout.chroma_step == (1, 1):
+            return beside
+        return beside + math.ceil((2 * RESAMPLER_REACH + 1) / self.scale)
+
+    def work(self, height: int, width: int, halo: Halo) -> int:
+        """Source pixels, those of the halo included."""
+        return (height + halo.top + halo.bottom) * (width + halo.left + halo.right)
+
+    def __call__(self, x: Tensor, halo: Halo) -> tuple[Planes, Tensor]:
+        planes, total = self._enlarged(x)
+        height, width = x.shape[-2:]
+        inside = Region(halo.top, halo.left, height - halo.bottom, width - halo.right)
+        factors = plane_factors(self.scale, self.layout)
+        return tuple(inside.cut(p, f) for p, f in zip(planes, factors)), total
+
+    def _enlarged(self, x: Tensor) -> tuple[Planes, Tensor]:
         if self.eats == "planes":
             return self._from_planes(x)
         if self.eats == "rgb":
@@ -119,7 +186,11 @@ def default_dtype(device: torch.device, model: Network) -> torch.dtype:
 
 
 class Upscaler:
-    """Enlarges batches of frames; may be called from several threads at once.
+    """Enlarges frames of one video.
+
+    `compute` may be called from several threads at once; a `Canvas` puts what it gives together in
+    the order of the frames, and `fitted` brings that to a size the network does not reach, again
+    from any thread.
 
     Args:
         model: a network in evaluation mode.
@@ -143,6 +214,10 @@ class Upscaler:
         """pts of frames that came out wrong and were computed again in fp32."""
         self.kept: list[int] = []
         """pts of frames that looked wrong in fp32 too."""
+        self.work = 0
+        """What was computed, halos included: multiply-adds of a CelNet, source pixels of others."""
+        self.work_of_off = 0
+        """What computing all those frames whole would have been."""
         self._lock = threading.Lock()
         self._rows = max(MOST_PIXELS[device.type] // source.width, LEAST_ROWS)
         self._frames: int | None = None
@@ -154,6 +229,11 @@ class Upscaler:
         )
         self._path = self._make_path(dtype)
         self._exact: Path | None = None
+        self._price = Price(self._path.mean_halo, FIXED_PRICE[device.type])
+        self._whole = Region(0, 0, source.height, source.width)
+        self._padded = Region(
+            0, 0, *padded_size(source.height, source.width, model.padding, model.grid)
+        )
 
     def _make_path(self, dtype: torch.dtype) -> Path:
         if isinstance(self.model, CelNet):
@@ -161,25 +241,94 @@ class Upscaler:
         return PlainPath(self.model, self.target, self.device, dtype)
 
     def __call__(self, batch: FrameBatch) -> FrameBatch:
-        """(H, W) source planes to target planes, as many frames, the same times.
+        """Frames of source planes to frames of target planes, as many, the same times.
+
+        The first frame is computed whole; nothing is remembered between calls.
+
+        Raises:
+            MemoryShortage: even the smallest region does not fit.
+        """
+        first = replace(batch.frames[0], changed=None)
+        patches = self.compute(FrameBatch((first, *batch.frames[1:])))
+        finished = self.fitted(Canvas(self).finished(patches))
+        return next(held_alike([finished]))
+
+    def compute(self, batch: FrameBatch) -> tuple[Patch, ...]:
+        """Whatever is new in each frame, at the network's scale.
 
         Raises:
             MemoryShortage: even the smallest region does not fit.
         """
         if self._changes_nothing:
-            return batch
-        frames: list[Frame] = []
-        while len(frames) < len(batch):
-            rows, count = self._rows, min(self._frames or len(batch), len(batch) - len(frames))
-            part = FrameBatch(batch.frames[len(frames) : len(frames) + count])
+            return tuple(map(self._passed, batch.frames))
+        regions = [self._regions(frame) for frame in batch.frames]
+        whole = [i for i, own in enumerate(regions) if own == [self._whole]]
+        parts: dict[int, Parts] = {}
+        parts.update(zip(whole, self._computed([batch.frames[i] for i in whole], [self._whole])))
+        for i, own in enumerate(regions):
+            if i not in parts:
+                parts[i] = self._computed([batch.frames[i]], own)[0] if own else ()
+        off = self._path.work(self._padded.height, self._padded.width, NO_HALO)
+        with self._lock:
+            self.work_of_off += off * len(batch)
+        return tuple(Patch(f, parts[i], i in whole) for i, f in enumerate(batch.frames))
+
+    def _passed(self, frame: Frame) -> Patch:
+        """As it came: where the network changes nothing."""
+        if frame.is_held:
+            return Patch(frame, (), False)
+        layout, top = self.target.layout, 2**self.target.layout.bit_depth - 1
+        planes = tuple(
+            plane.add(0.5).clamp_(0, top + 0.499).to(layout.dtype)
+            if plane.is_floating_point()
+            else plane
+            for plane in frame.planes
+        )
+        return Patch(frame, ((self._whole, planes),), True)
+
+    def _regions(self, frame: Frame) -> list[Region]:
+        """What to compute of a frame; nothing where it is held."""
+        if frame.changed is None:
+            return [self._whole]
+        if self.model.sees_whole_image:
+            return [] if frame.is_held else [self._whole]
+        size = (self.source.height, self.source.width)
+        return cover(frame.changed, self._radius, *size, self._grid, self._price)
+
+    @property
+    def _grid(self) -> int:
+        """Of the edges of what is computed: that of the network, and even for chroma."""
+        return math.lcm(self._path.grid, 2)
+
+    @property
+    def _radius(self) -> int:
+        """Source pixels around a changed sample whose output is computed anew.
+
+        A measured radius speaks of the whole way from the source's samples; the network's own does
+        not include how chroma is brought to the luma grid, and back.
+        """
+        if self.model.measured_radius is not None:
+            return self.model.measured_radius
+        return self._path.reach + self._decoding_reach
+
+    @property
+    def _decoding_reach(self) -> int:
+        return upsampling_reach(self.source.layout, self.source.color.chroma_location)
+
+    def _computed(self, frames: Sequence[Frame], regions: list[Region]) -> list[Parts]:
+        """The regions of every frame; fewer frames at once, or strips, where memory is short."""
+        done: list[Parts] = []
+        while len(done) < len(frames):
+            rows, count = self._rows, min(self._frames or len(frames), len(frames) - len(done))
+            part = frames[len(done) : len(done) + count]
             try:
                 with torch.inference_mode():
-                    frames += self._checked(part, rows).frames
+                    done += self._all_regions(part, regions, rows)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
                 self._shrink(count, rows)
-        return FrameBatch(tuple(frames))
+        return done
 
     def _shrink(self, frames: int, rows: int) -> None:
         """Go on with half as many frames, or half as high strips, than what did not fit."""
@@ -199,22 +348,82 @@ class Upscaler:
         with self._lock:
             self._rows = min(self._rows, max(rows // 2, LEAST_ROWS))
 
-    def _checked(self, batch: FrameBatch, rows: int) -> FrameBatch:
-        """Compute a batch; what is not finite, black or constant without reason, again in fp32."""
-        planes = batch.stacked()
-        picture = decode_planes(planes, self.source.layout, self.source.color, self._path.matrix)
-        result, finite = self._compute(picture, self._path, rows)
-        sound = finite & self._looks_sound(picture, result[0])
-        if not bool(sound.all()):
-            with self._lock:
-                self._exact = self._exact or self._make_path(torch.float32)
-            for i in torch.nonzero(~sound).flatten().tolist():
-                again, finite = self._compute(picture[i : i + 1], self._exact, rows)
-                for target, plane in zip(result, again):
-                    target[i] = plane[0]
-                good = bool(finite) and bool(self._looks_sound(picture[i : i + 1], again[0]))
-                (self.repeated if good else self.kept).append(batch.frames[i].pts)
-        return batch.with_planes(result)
+    def _all_regions(
+        self, frames: Sequence[Frame], regions: list[Region], rows: int
+    ) -> list[Parts]:
+        """The regions, none higher than `rows`, of frames computed together."""
+        codes = FrameBatch(tuple(frames)).stacked()
+        if not self.model.sees_whole_image:
+            regions = [part for region in regions for part in _strips_of(region, rows, self._grid)]
+        wrong: dict[int, bool] = {}
+        results = [self._sound(codes, region, wrong) for region in regions]
+        for i, is_mended in wrong.items():
+            (self.repeated if is_mended else self.kept).append(frames[i].pts)
+        return [
+            tuple((region, tuple(p[i] for p in planes)) for region, planes in zip(regions, results))
+            for i in range(len(frames))
+        ]
+
+    def _sound(self, codes: Planes, region: Region, wrong: dict[int, bool]) -> Planes:
+        """One region; what is not finite, black or constant without reason, again in fp32.
+
+        `wrong` receives the frames that came out so, and whether fp32 mended them.
+        """
+        result, sound = self._enlarged(codes, region, self._path)
+        if bool(sound.all()):
+            return result
+        with self._lock:
+            self._exact = self._exact or self._make_path(torch.float32)
+        for i in torch.nonzero(~sound).flatten().tolist():
+            one = tuple(plane[i : i + 1] for plane in codes)
+            again, good = self._enlarged(one, region, self._exact)
+            for target, plane in zip(result, again):
+                target[i] = plane[0]
+            wrong[i] = wrong.get(i, True) and bool(good)
+        return result
+
+    def _enlarged(self, codes: Planes, region: Region, path: Path) -> tuple[Planes, Tensor]:
+        """(N, H, W) planes to a region's at the network's scale; and (N,) whether they are sound.
+
+        The frame is padded once: where the region's halo ends early, the padded frame does.
+        """
+        before = self.model.padding
+        wanted = region.moved(before, before)
+        inner = outer = self._padded
+        if region != self._whole:
+            size = (self._padded.height, self._padded.width)
+            inner = wanted.grown(0, path.grid, *size)
+            outer = inner.grown(path.reach, path.grid, *size)
+        x = self._picture(codes, outer, path.matrix)
+        planes, total = path(x, inner.halo(outer))
+        factors = plane_factors(self.model.scale, path.layout)
+        planes = tuple(wanted.within(inner).cut(p, f) for p, f in zip(planes, factors))
+        with self._lock:
+            self.work += len(x) * path.work(inner.height, inner.width, inner.halo(outer))
+        picture = wanted.within(outer).cut(x)
+        return planes, total.isfinite() & self._looks_sound(picture, planes[0])
+
+    def _picture(self, codes: Planes, region: Region, matrix: str) -> Tensor:
+        """(N, 3, h, w): a region of the padded frame, which repeats the frame's edges.
+
+        Only that part of the planes is decoded, and as much around it as its chroma is made of.
+        """
+        layout, color = self.source.layout, self.source.color
+        height, width = self.source.height, self.source.width
+        before = self.model.padding
+        frame = Region(before, before, before + height, before + width)
+        shown = region.common(frame)
+        inside = shown.moved(-before, -before)
+        around = inside.grown(self._decoding_reach, 2, height, width)
+        down, across = layout.chroma_step
+        factors = [(1.0, 1.0), *[(1 / down, 1 / across)] * 2]
+        part = [around.cut(plane, factor) for plane, factor in zip(codes, factors)]
+        picture = inside.within(around).cut(decode_planes(part, layout, color, matrix))
+        beyond = shown.halo(region)
+        if beyond == NO_HALO:
+            return picture
+        sides = (beyond.left, beyond.right, beyond.top, beyond.bottom)
+        return F.pad(picture, sides, mode="replicate")
 
     def _looks_sound(self, picture: Tensor, luma: Tensor) -> Tensor:
         """(N,): whether the output's brightness follows the input's, judged on a coarse grid."""
@@ -233,51 +442,97 @@ class Upscaler:
         vanished = (spread_before > 0.1) & (spread_after < 0.02)
         return ~vanished & ((after - before).flatten(1).abs().mean(1) < 0.2)
 
-    def _compute(self, picture: Tensor, path: Path, rows: int) -> tuple[Planes, Tensor]:
-        """(N, 3, H, W) to planes of the target, (N, h, w) each; and (N,) whether all was finite."""
-        model = self.model
-        height, width = picture.shape[-2:]
-        padded, frame = pad(picture, model.padding, model.grid)
-        whole = rows >= height or model.sees_whole_image
-        grid = model.grid * 2 if model.grid % 2 else model.grid
-        cover = [Region(0, 0, height, width)] if whole else strips(height, width, rows, grid)
-        canvas, finite = self._canvas(padded, frame, cover, path)
-        planes = fit_planes(canvas, path.layout, self._size_out, self.target)
-        return planes, finite
-
     @property
-    def _size_out(self) -> tuple[int, int]:
-        return self.target.height, self.target.width
+    def fits(self) -> bool:
+        """Whether what a canvas holds is what is wanted: no size or layout left to reach."""
+        size = (self.source.height * self.model.scale, self.source.width * self.model.scale)
+        same_size = size == (self.target.height, self.target.width)
+        return same_size and self._path.layout.subsampling == self.target.layout.subsampling
 
-    def _canvas(
-        self, padded: Tensor, frame: Region, cover: Sequence[Region] | Iterator[Region], path: Path
-    ) -> tuple[Planes, Tensor]:
-        """Every region of the cover through the network, at its scale, put together."""
-        model, scale = self.model, self.model.scale
-        size = (frame.height * scale, frame.width * scale)
-        down, across = path.layout.chroma_step
-        factors = [(scale, scale), *[(scale / down, scale / across)] * 2]
-        canvas: Planes | None = None
-        finite = torch.ones(len(padded), dtype=torch.bool, device=padded.device)
-        for region in cover:
-            inner = region.moved(frame.top, frame.left)
-            outer = inner.grown(model.receptive_radius, model.grid, *padded.shape[-2:])
-            planes, total = path(outer.cut(padded))
-            finite &= total.isfinite()
-            inside = inner.moved(-outer.top, -outer.left)
-            parts = tuple(inside.cut(p, f) for p, f in zip(planes, factors))
-            if region.height == frame.height and region.width == frame.width:
-                return parts, finite
-            if canvas is None:
-                shapes = path.layout.plane_shapes(*size)
-                canvas = tuple(
-                    torch.empty(len(padded), *shape, dtype=p.dtype, device=p.device)
-                    for p, shape in zip(planes, shapes)
+    def fitted(self, batch: FrameBatch) -> FrameBatch:
+        """Composed frames at the target's size and layout; held ones are left as they are."""
+        if self.fits:
+            return batch
+        with torch.inference_mode():
+            return FrameBatch(
+                tuple(
+                    frame if frame.is_held else replace(frame, planes=self._fitted(frame.planes))
+                    for frame in batch.frames
                 )
-            for target, part, factor in zip(canvas, parts, factors):
-                region.cut(target, factor).copy_(part)
-        assert canvas is not None
-        return canvas, finite
+            )
+
+    def _fitted(self, planes: Planes) -> Planes:
+        one = tuple(plane[None] for plane in planes)
+        size = (self.target.height, self.target.width)
+        return tuple(plane[0] for plane in fit_planes(one, self._path.layout, size, self.target))
+
+
+class Canvas:
+    """The finished pixels of the last frame, at the network's scale; patches come in order.
+
+    What a frame holds is never changed: the next one that differs is painted on a copy.
+    """
+
+    def __init__(self, upscaler: Upscaler) -> None:
+        self._layout = upscaler._path.layout
+        self._scale = upscaler.model.scale
+        self._size = (upscaler.source.height * self._scale, upscaler.source.width * self._scale)
+        self._planes: Planes | None = None
+
+    def finished(self, patches: Iterable[Patch]) -> FrameBatch:
+        """Frames of whole pictures; where nothing changed, of the very planes before."""
+        with torch.inference_mode():
+            return FrameBatch(tuple(map(self._next, patches)))
+
+    def _next(self, patch: Patch) -> Frame:
+        if patch.is_whole and len(patch.parts) == 1:
+            self._planes = patch.parts[0][1]
+        elif patch.parts:
+            self._planes = self._painted(patch)
+        assert self._planes is not None, "the first frame of a video is new"
+        return replace(patch.frame, planes=self._planes)
+
+    def _painted(self, patch: Patch) -> Planes:
+        if patch.is_whole:
+            example = patch.parts[0][1]
+            shapes = self._layout.plane_shapes(*self._size)
+            canvas = tuple(p.new_empty(shape) for p, shape in zip(example, shapes))
+        else:
+            assert self._planes is not None, "the first frame of a video is new"
+            canvas = tuple(plane.clone() for plane in self._planes)
+        factors = plane_factors(self._scale, self._layout)
+        for region, planes in patch.parts:
+            for target, plane, factor in zip(canvas, planes, factors):
+                region.cut(target, factor).copy_(plane)
+        return canvas
+
+
+def held_alike(batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
+    """The same frames, those in which nothing changed with the very planes of the one before."""
+    planes: Planes | None = None
+    for batch in batches:
+        frames = []
+        for frame in batch.frames:
+            if planes is not None and frame.is_held:
+                frame = replace(frame, planes=planes)
+            planes = frame.planes
+            frames.append(frame)
+        yield FrameBatch(tuple(frames))
+
+
+def plane_factors(scale: int, layout: PixelLayout) -> list[tuple[float, float]]:
+    """Samples of each plane for a source pixel, (down, across)."""
+    down, across = layout.chroma_step
+    return [(scale, scale), *[(scale / down, scale / across)] * 2]
+
+
+def _strips_of(region: Region, rows: int, grid: int) -> Iterator[Region]:
+    """The region, in strips of at most `rows` rows where it has more."""
+    if region.height <= rows:
+        yield region
+        return
+    for strip in strips(region.height, region.width, rows, grid):
+        yield strip.moved(region.top, region.left)
 
 
 def fit_planes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,24 @@ def test_saved_weights_give_the_same_picture(tmp_path: Path) -> None:
     for a, b in zip(model(x), again(x)):
         assert torch.equal(a, b)
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_a_measured_radius_comes_back(tmp_path: Path) -> None:
+    path, model = tmp_path / "w.safetensors", celnet(2)
+    save_model(path, model, CARD)
+    assert load_model(path)[0].measured_radius is None
+    assert load_model(path)[0].influence_radius == model.receptive_radius
+    save_model(path, model, replace(CARD, trained={"influence_radius": 4}))
+    assert load_model(path)[0].measured_radius == load_model(path)[0].influence_radius == 4
+
+
+@pytest.mark.parametrize("radius", [-1, 7, 2.0, "4", True, [4]])
+def test_a_radius_that_cannot_be_is_named(tmp_path: Path, radius: object) -> None:
+    path, model = tmp_path / "w.safetensors", celnet(2)
+    assert model.receptive_radius == 6
+    save_model(path, model, replace(CARD, trained={"influence_radius": radius}))
+    with pytest.raises(CheckpointError, match=r"influence radius .* from 0 to 6"):
+        load_model(path)
 
 
 def bad_files(folder: Path) -> dict[str, Path]:
@@ -82,3 +101,4 @@ def test_the_released_weights_load() -> None:
         model, card = load_model(path)
         assert model.scale == card.scale == read_card(path).scale
         assert path.stat().st_size < 5e6
+        assert model.influence_radius == 8 < model.receptive_radius

@@ -172,7 +172,7 @@ def test_trouble_anywhere_leaves_nothing_behind(
     if where == "reader":
         monkeypatch.setattr(pipeline, "read_frames", lambda *a, **k: failing_frames(source))
     elif where == "network":
-        monkeypatch.setattr(pipeline.Upscaler, "__call__", fail)
+        monkeypatch.setattr(pipeline.Upscaler, "compute", fail)
     elif where == "writer":
         monkeypatch.setattr(pipeline.Writer, "finish", fail)
     with pytest.raises(Trouble):
@@ -279,13 +279,13 @@ def test_precision_and_batch_reach_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    whole = pipeline.Upscaler.__call__
+    whole = pipeline.Upscaler.compute
 
-    def spy(self: pipeline.Upscaler, batch: FrameBatch) -> FrameBatch:
+    def spy(self: pipeline.Upscaler, batch: FrameBatch) -> tuple[pipeline.Patch, ...]:
         seen.append((self.dtype, len(batch)))
         return whole(self, batch)
 
-    monkeypatch.setattr(pipeline.Upscaler, "__call__", spy)
+    monkeypatch.setattr(pipeline.Upscaler, "compute", spy)
     source = make_clip(tmp_path / "in.mp4", frames=5)
     run(source, tmp_path / "out.mp4", replace(FAST, precision="fp32", batch=2))
     assert sorted(seen, key=str) == sorted([(torch.float32, n) for n in (2, 2, 1)], key=str)

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import time
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remaster.frames import CELL
 from remaster.models import CelNet
-from remaster.regions import Region, pad, padded_size, strips
+from remaster.regions import (
+    MOST_RECTANGLES,
+    WHOLE,
+    Price,
+    Region,
+    cover,
+    pad,
+    padded_size,
+    runs,
+    strips,
+)
 from tests.networks import celnet
 
 MODELS = {unshuffle: celnet(2, unshuffle=unshuffle) for unshuffle in (1, 2)}
 
 
-def cover(draw: st.DrawFn, region: Region, grid: int, depth: int) -> list[Region]:
+def pieces(draw: st.DrawFn, region: Region, grid: int, depth: int) -> list[Region]:
     """Cut a region in two on the grid, at random, again and again."""
     long_enough = [n for n in (region.height, region.width) if n > grid]
     if depth == 0 or not long_enough or draw(st.integers(0, 3)) == 0:
@@ -34,13 +48,13 @@ def cover(draw: st.DrawFn, region: Region, grid: int, depth: int) -> list[Region
             Region(region.top, region.left, region.bottom, middle),
             Region(region.top, middle, region.bottom, region.right),
         ]
-    return [part for half in halves for part in cover(draw, half, grid, depth - 1)]
+    return [part for half in halves for part in pieces(draw, half, grid, depth - 1)]
 
 
 @st.composite
 def covers(draw: st.DrawFn) -> tuple[int, int, list[Region]]:
     height, width = draw(st.integers(16, 61)), draw(st.integers(16, 75))
-    return height, width, cover(draw, Region(0, 0, height, width), 2, 4)
+    return height, width, pieces(draw, Region(0, 0, height, width), 2, 4)
 
 
 def enlarge(model: CelNet, picture: torch.Tensor, regions: list[Region]) -> list[torch.Tensor]:
@@ -110,3 +124,77 @@ def test_strips_cover_every_row_once(height: int, rows: int, grid: int) -> None:
     assert (parts[0].top, parts[-1].bottom) == (0, height)
     assert all(p.top % grid == 0 for p in parts)
     assert all(p.height <= max(rows, grid) for p in parts)
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[int, int, torch.Tensor]:
+    height, width = draw(st.integers(16, 200)), draw(st.integers(16, 260))
+    shape = (-(-height // CELL), -(-width // CELL))
+    share = draw(st.sampled_from([0.0, 0.005, 0.02, 0.1, 0.4]))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+    return height, width, torch.rand(shape, generator=generator) < share
+
+
+@given(
+    case=changes(),
+    radius=st.sampled_from([0, 3, 8, 12, 16]),
+    grid=st.sampled_from([2, 4]),
+    price=st.sampled_from([Price(5.5, 500), Price(0.0, 0.0), Price(12.0, 5000)]),
+)
+@settings(max_examples=150, deadline=None)
+def test_regions_hold_all_that_a_change_may_alter(
+    case: tuple[int, int, torch.Tensor], radius: int, grid: int, price: Price
+) -> None:
+    height, width, changed = case
+    regions = cover(changed, radius, height, width, grid, price)
+    covered = torch.zeros(height, width, dtype=torch.bool)
+    for region in regions:
+        region.cut(covered).fill_(True)
+        assert region.top % grid == region.left % grid == 0
+        assert region.bottom % grid == 0 or region.bottom == height
+        assert region.right % grid == 0 or region.right == width
+        assert region.bottom <= height
+        assert region.right <= width
+    samples = changed.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)[:height, :width]
+    for y, x in samples.nonzero().tolist()[:: max(int(samples.sum()) // 20, 1)]:
+        reached = covered[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
+        assert reached.all()
+    assert bool(regions) == bool(changed.any())
+    if regions != [Region(0, 0, height, width)]:
+        edges = np.array([[r.top, r.left, r.bottom, r.right] for r in regions]).reshape(-1, 4)
+        spent = price.of(edges, height, width).sum()
+        assert spent < WHOLE * (height * width + price.fixed)
+
+
+def test_neighbours_become_one_region_and_strangers_do_not() -> None:
+    changed = torch.zeros(54, 72, dtype=torch.bool)
+    changed[10, 10] = changed[11, 12] = changed[40, 60] = True
+    regions = cover(changed, 8, 432, 576, 2, Price(5.5, 1500))
+    assert sorted(regions, key=lambda r: r.top) == [
+        Region(72, 72, 104, 112),
+        Region(312, 472, 336, 496),
+    ]
+
+
+def test_a_change_nearly_everywhere_is_the_whole_frame() -> None:
+    changed = torch.ones(54, 72, dtype=torch.bool)
+    changed[:3, :] = False
+    assert cover(changed, 8, 432, 576, 2, Price(5.5, 1500)) == [Region(0, 0, 432, 576)]
+
+
+def test_hundreds_of_petals_take_no_long_thought() -> None:
+    generator = torch.Generator().manual_seed(0)
+    changed = torch.rand(135, 240, generator=generator) < 0.02
+    began = time.perf_counter()
+    regions = cover(changed, 0, 1080, 1920, 2, Price(5.5, 10))
+    assert time.perf_counter() - began < 1  # it takes milliseconds; without a bound, seconds
+    assert 1 <= len(regions) <= MOST_RECTANGLES
+
+
+@given(changes())
+def test_runs_are_disjoint_and_all(case: tuple[int, int, torch.Tensor]) -> None:
+    changed = case[2]
+    count = np.zeros(changed.shape, dtype=int)
+    for top, left, bottom, right in runs(changed.numpy()):
+        count[top:bottom, left:right] += 1
+    assert (count == changed.numpy()).all()

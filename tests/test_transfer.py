@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
+from remaster import transfer
 from remaster.frames import Frame, FrameBatch
 from remaster.transfer import background, download, parallel_map, upload
 
@@ -137,3 +138,25 @@ def test_copies_to_and_from_the_device_are_exact(slow: float) -> None:
         assert [f.pts for f in a.frames] == [f.pts for f in b.frames]
         for x, y in zip(a.stacked(), b.stacked()):
             assert torch.equal(255 - x, y)
+
+
+def test_the_very_planes_of_the_frame_before_are_copied_once() -> None:
+    planes = [(torch.full((4, 4), i, dtype=torch.uint8),) for i in range(4)]
+    shown = [0, 0, 1, 1, 1, 1, 2, 3, 3, 2]  # across batches, a whole batch held, one that returns
+    sent = [Frame(i, planes[which]) for i, which in enumerate(shown)]
+    copies: list[int] = []
+
+    def start(batch: FrameBatch) -> transfer.Copying:
+        copies.extend(frame.pts for frame in batch.frames)
+        return batch, tuple(plane.clone() for plane in batch.stacked()), None
+
+    def finish(copying: transfer.Copying) -> FrameBatch:
+        return copying[0].with_planes(copying[1])
+
+    batches = [FrameBatch(tuple(sent[i : i + 2])) for i in range(0, len(sent), 2)]
+    received = [f for b in transfer._one_ahead(batches, start, finish) for f in b.frames]
+    assert copies == [0, 2, 6, 7, 9]
+    assert [frame.pts for frame in received] == list(range(10))
+    assert [int(frame.planes[0][0, 0]) for frame in received] == shown
+    for before, after, one, other in zip(received, received[1:], sent, sent[1:]):
+        assert (after.planes is before.planes) == (other.planes is one.planes)

@@ -7,7 +7,8 @@ give the same numbers within the precision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,17 +16,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from remaster.models.celnet import CelNet
+from remaster.regions import NO_HALO, Halo
 
 ROWS_IN_CACHE = 8
 """Rows of cells finished together on a CPU: their floats stay in the second-level cache."""
 
-Convolution = Callable[[Tensor, Tensor | None], Tensor]
+Convolve = Callable[[Tensor, Tensor | None, tuple[int, int]], Tensor]
+"""(N, C, h, w), what is added to the result, and the rows and columns of zeros around."""
 
 
-def _plain(weight: Tensor, bias: Tensor, relu: bool) -> Convolution:
-    padding = weight.shape[-1] // 2
-
-    def run(x: Tensor, other: Tensor | None) -> Tensor:
+def _plain(weight: Tensor, bias: Tensor, relu: bool) -> Convolve:
+    def run(x: Tensor, other: Tensor | None, padding: tuple[int, int]) -> Tensor:
         y = F.conv2d(x, weight, bias, padding=padding)
         if other is not None:
             y += other
@@ -34,12 +35,12 @@ def _plain(weight: Tensor, bias: Tensor, relu: bool) -> Convolution:
     return run
 
 
-def _packed(weight: Tensor, bias: Tensor, relu: bool) -> Convolution:
-    padding = [weight.shape[-1] // 2] * 2
-    shape = [1, weight.shape[1], 64, 64]  # only a hint; any size may follow
+def _packed(weight: Tensor, bias: Tensor, relu: bool) -> Convolve:
+    usual = [weight.shape[-1] // 2] * 2
+    shape = [1, weight.shape[1], 64, 64]  # only hints; any size and padding may follow
     ones = [1, 1]
     packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
-        weight.to_mkldnn(), padding, ones, ones, 1, shape
+        weight.to_mkldnn(), usual, ones, ones, 1, shape
     )
     fused, fused_add = (
         torch.ops.mkldnn._convolution_pointwise,
@@ -47,7 +48,7 @@ def _packed(weight: Tensor, bias: Tensor, relu: bool) -> Convolution:
     )
     after = "relu" if relu else "none"
 
-    def run(x: Tensor, other: Tensor | None) -> Tensor:
+    def run(x: Tensor, other: Tensor | None, padding: tuple[int, int]) -> Tensor:
         if other is None:
             return fused(x, packed, bias, padding, ones, ones, 1, after, [], "")
         unary = "relu" if relu else None
@@ -56,6 +57,33 @@ def _packed(weight: Tensor, bias: Tensor, relu: bool) -> Convolution:
         )
 
     return run
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One layer, of a tensor that may reach further than what is wanted of it."""
+
+    run: Convolve
+    reach: int
+    """Cells on each side that an output cell depends on."""
+
+    products: int
+    """Multiply-adds of an output cell."""
+
+    def __call__(self, x: Tensor, have: Halo, want: Halo, other: Tensor | None = None) -> Tensor:
+        """(N, C, h, w) with `have` around what is wanted in the end, to the same with `want`.
+
+        Where `have` falls short the padded frame ends, and zeros follow. `other` has the size of
+        the result and is added to it, perhaps in place.
+        """
+        needed = want.widened(self.reach)
+        x, lacking = needed.cut(x, have), needed.beyond(have)
+        both = (min(lacking.top, lacking.bottom), min(lacking.left, lacking.right))
+        top, bottom = lacking.top - both[0], lacking.bottom - both[0]
+        left, right = lacking.left - both[1], lacking.right - both[1]
+        if top or bottom or left or right:
+            x = F.pad(x, (left, right, top, bottom))
+        return self.run(x, other, both)
 
 
 def can_pack(dtype: torch.dtype) -> bool:
@@ -68,9 +96,9 @@ def can_pack(dtype: torch.dtype) -> bool:
     weight = torch.randn(16, 16, 3, 3, generator=generator).to(dtype) / 12
     bias = torch.zeros(16, dtype=dtype)
     try:
-        packed = _packed(weight, bias, True)
-        pairs = [(packed(x, None), _plain(weight, bias, True)(x, None))]
-        pairs.append((packed(x, x.clone()), _plain(weight, bias, True)(x, x)))
+        packed, plain = _packed(weight, bias, True), _plain(weight, bias, True)
+        pairs = [(packed(x, None, p), plain(x, None, p)) for p in ((1, 1), (0, 1), (0, 0))]
+        pairs.append((packed(x, x.clone(), (1, 1)), plain(x, x, (1, 1))))
     except (RuntimeError, AttributeError, NotImplementedError, TypeError):
         return False
     return all(torch.allclose(a.float(), b.float(), atol=0.05) for a, b in pairs)
@@ -137,7 +165,8 @@ class CelNetEngine:
     def _convolution(self, weight: Tensor, bias: Tensor, relu: bool) -> Convolution:
         weight = weight.detach().to(self.device, self.dtype, memory_format=torch.channels_last)
         bias = bias.detach().to(self.device, self.dtype)
-        return _packed(weight, bias, relu) if self._pack else _plain(weight, bias, relu)
+        run = (_packed if self._pack else _plain)(weight, bias, relu)
+        return Convolution(run, weight.shape[-1] // 2, weight.numel())
 
     def _tail(
         self, model: CelNet, name: str, side: int, codes: Sequence[tuple[int, int]], first: int
@@ -168,24 +197,69 @@ class CelNetEngine:
             nearest.to(self.device),
         )
 
-    def __call__(self, ycc: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    @property
+    def reach(self) -> int:
+        """Cells around what is wanted that it depends on."""
+        return len(self.blocks) * 2 + 2
+
+    @property
+    def mean_halo(self) -> float:
+        """Source pixels computed around a region, in the mean of all layers' multiply-adds."""
+        layers = list(self._layers())
+        total = sum(products for products, _ in layers)
+        return self.grid * sum(products * halo for products, halo in layers) / total
+
+    def products(self, height: int, width: int, halo: Halo) -> int:
+        """Multiply-adds to enlarge (height, width) source pixels with such a halo."""
+        cells, rows, columns = halo.divided(self.grid), height // self.grid, width // self.grid
+        total = 0
+        for products, reach in self._layers():
+            around = cells.within(reach)
+            h, w = rows + around.top + around.bottom, columns + around.left + around.right
+            total += products * h * w
+        return total
+
+    def _layers(self) -> Iterator[tuple[int, int]]:
+        """Multiply-adds a cell, and how many cells around what is wanted each layer gives."""
+        trunk = [self.head, *itertools.chain.from_iterable(self.blocks)]
+        for i, layer in enumerate(trunk):
+            yield layer.products, self.reach - 1 - i
+        for tail in self.tails:
+            yield tail.convolution.products + tail.skip.products, 0
+
+    def __call__(self, ycc: Tensor, halo: Halo = NO_HALO) -> tuple[tuple[Tensor, ...], Tensor]:
         """Enlarge (N, 3, H, W) nominal fp32, sides multiples of the grid.
 
+        Args:
+            ycc: part of a padded frame, or all of it.
+            halo: how much of `ycc`, in multiples of the grid, lies around what is wanted. A side of
+                less than `reach` cells ends where the padded frame does; every layer computes only
+                what the next one needs.
+
         Returns:
-            Y, Cb and Cr code values, (N, H s, W s) and the chroma's size; and (N,) sums that are
-            finite where everything the network computed was.
+            Y, Cb and Cr code values of (N, H, W) without its halo, each side times s, and the
+            chroma's size; and (N,) sums that are finite where everything the network computed was.
         """
+        have = halo.divided(self.grid)
         cells = F.pixel_unshuffle(ycc, self.grid)
         cells = cells.contiguous(memory_format=torch.channels_last)
         narrow = cells.to(self.dtype)
-        source = cells.permute(0, 2, 3, 1).flatten(0, 1) * self.scale + self.offset
-        x = self.head(narrow, None)
+        wanted = NO_HALO.cut(cells, have)
+        source = wanted.permute(0, 2, 3, 1).flatten(0, 1) * self.scale + self.offset
+        reach = self.reach - 1
+        around = have.within(reach)
+        x = self.head(narrow, have, around)
         for first, second in self.blocks:
-            x = second(first(x, None), x)
+            between, after = have.within(reach - 1), have.within(reach - 2)
+            inside = first(x, around, between)
+            kept = after.cut(x, around).contiguous(memory_format=torch.channels_last)
+            x = second(inside, between, after, kept)
+            around, reach = after, reach - 2
         planes: list[Tensor] = []
         total = torch.zeros(len(ycc), device=self.device)
         for tail in self.tails:
-            delta = tail.skip(narrow, tail.convolution(x, None))
+            delta = tail.convolution(x, around, NO_HALO)
+            delta = tail.skip(narrow, have, NO_HALO, delta)
             total += self._sum(delta)
             codes = self._finish(delta.permute(0, 2, 3, 1).flatten(0, 1), source, tail.nearest)
             area = tail.side**2
@@ -227,5 +301,6 @@ def _shuffle(codes: Tensor, side: int) -> Tensor:
         return runs.permute(0, 2, 1, 3).reshape(h * side, w * side)
     if codes.storage_offset() * codes.element_size() % wide.itemsize:
         runs = runs.contiguous()
-    moved = runs.view(wide)[..., 0].permute(0, 2, 1).contiguous()
+    moved = torch.empty(h, side, w, dtype=wide, device=codes.device)
+    moved.copy_(runs.view(wide)[..., 0].permute(0, 2, 1))
     return moved.view(codes.dtype).view(h * side, w * side)

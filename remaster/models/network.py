@@ -18,9 +18,17 @@ class Network(nn.Module):
     grid: int = 1
     padding: int = 0
     receptive_radius: int
+    measured_radius: int | None = None
+    """The influence radius where it was measured on the trained weights."""
+
     sees_whole_image: bool = False
     precision: torch.dtype | None = None
     """The arithmetic it must be run in; None leaves the choice to the device."""
 
     adds_to_source: bool = False
     """Its engine adds what it gives to the source's pixels in fp32, so bf16 rounds little."""
+
+    @property
+    def influence_radius(self) -> int:
+        """See the package's docstring; the receptive radius where it was not measured."""
+        return self.receptive_radius if self.measured_radius is None else self.measured_radius

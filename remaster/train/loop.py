@@ -31,11 +31,14 @@ from remaster.train.data import (
     split_sources,
 )
 from remaster.train.degrade import VIDEO_LAYOUT
+from remaster.train.evaluate import influence_radius
 from remaster.train.losses import charbonnier_loss, random_filter_loss
 from remaster.train.options import SIZES, TrainOptions
 
 SAVE_EVERY_SECONDS = 60.0
 WARM_UP_ITERATIONS = 500
+MEASURED_ON = 256
+"""Crops on which the influence radius is measured at the end; takes seconds."""
 
 Log = Callable[[str], None]
 
@@ -176,8 +179,16 @@ class Training:
             "iterations": self.iteration,
             "seconds": round(self.seconds),
         }
+        if self.seconds >= self.options.minutes * 60:
+            averaged = averaged.eval()
+            trained["influence_radius"] = influence_radius(averaged, self._material())
         card = Card("celnet", self.config, self.options.scale, self.options.size, "pixel", trained)
         save_model(self.options.output, averaged, card)
+
+    def _material(self) -> Tensor:
+        """(N, 3, H, W) ycc to measure the network on."""
+        rng = np.random.default_rng(self.options.seed)
+        return self.pool.batch(MEASURED_ON, self.options.patch, rng)[0]
 
     def learning_rate(self) -> float:
         """Warm-up by iterations, then cosine to a thousandth by the time that has passed."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from remaster.color import code_scale
 from remaster.engines import celnet as engines
 from remaster.engines.celnet import CelNetEngine
+from remaster.regions import Region
 from tests.networks import celnet
 
 CPU = torch.device("cpu")
@@ -40,6 +43,66 @@ def test_codes_are_the_networks_planes_rounded(
         exact = (truth * gain + offset).clamp(0, top)
         assert plane.shape == truth.shape
         assert (plane.float() - exact).abs().max() <= 0.5 + 1e-2
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("unshuffle", [1, 2])
+@pytest.mark.parametrize("chroma", ["420", "444"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@given(data=st.data())
+@settings(max_examples=6, deadline=None)
+def test_a_region_is_that_part_of_the_whole(
+    packed: bool, unshuffle: int, chroma: str, dtype: torch.dtype, data: st.DataObject
+) -> None:
+    """Without padding where the frame goes on, with zeros where it ends: sums are the same ones."""
+    with pytest.MonkeyPatch.context() as patched:
+        if not packed:
+            patched.setattr(engines, "can_pack", lambda dtype: False)
+        model = celnet(2, unshuffle=unshuffle)
+        engine = CelNetEngine(model, chroma, code_scale("limited", 8), 255, CPU, dtype)
+    height, width = 44, 60
+    ycc = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+    ycc[:, 1:] -= 0.5
+    top = data.draw(st.integers(0, height // 2 - 1)) * 2
+    left = data.draw(st.integers(0, width // 2 - 1)) * 2
+    bottom = data.draw(st.integers(top // 2 + 1, height // 2)) * 2
+    right = data.draw(st.integers(left // 2 + 1, width // 2)) * 2
+    inner = Region(top, left, bottom, right)
+    outer = inner.grown(engine.reach * unshuffle, unshuffle, height, width)
+    planes, total = engine(outer.cut(ycc), inner.halo(outer))
+    assert total.isfinite().all()
+    factors = (2, 1, 1) if chroma == "420" else (2, 2, 2)
+    for plane, whole, factor in zip(planes, engine(ycc)[0], factors):
+        expected = inner.cut(whole, factor)
+        assert plane.shape == expected.shape
+        difference = (plane.int() - expected.int()).abs()
+        assert difference.max() <= 1
+        assert (difference > 0).sum() <= 4 + 1e-3 * difference.numel()
+
+
+def test_the_work_is_that_of_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted where the convolutions run."""
+    monkeypatch.setattr(engines, "can_pack", lambda dtype: False)
+    done = 0
+    convolve = engines.F.conv2d
+
+    def counting(x, weight, bias=None, *args, **kwargs):
+        nonlocal done
+        y = convolve(x, weight, bias, *args, **kwargs)
+        done += y.shape[-2] * y.shape[-1] * weight.numel()
+        return y
+
+    for unshuffle in (1, 2):
+        engine = CelNetEngine(
+            celnet(2, unshuffle=unshuffle), "420", code_scale("full", 8), 255, CPU, torch.float32
+        )
+        for inner in (Region(0, 0, 48, 64), Region(20, 24, 28, 40), Region(0, 6, 12, 64)):
+            outer = inner.grown(engine.reach * unshuffle, unshuffle, 48, 64)
+            done = 0
+            with monkeypatch.context() as patched:
+                patched.setattr(engines.F, "conv2d", counting)
+                engine(torch.rand(1, 3, outer.height, outer.width), inner.halo(outer))
+            assert engine.products(inner.height, inner.width, inner.halo(outer)) == done
 
 
 @pytest.mark.parametrize("depth", [8, 10])

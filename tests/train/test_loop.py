@@ -15,7 +15,7 @@ from remaster.errors import CheckpointError, DataError, OptionsError
 from remaster.models import CelNet, CelNetConfig
 from remaster.train import loop
 from remaster.train.data import Pool
-from remaster.train.evaluate import as_table, held_out_pictures, score
+from remaster.train.evaluate import as_table, held_out_pictures, influence_radius, score
 from remaster.train.loop import fit, pixel_step
 from remaster.train.options import TrainOptions
 from tests.train.test_data import folder as folder
@@ -58,6 +58,7 @@ def test_a_training_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> No
     assert card.trained["iterations"] == went_on["iteration"]
     assert card.trained["hold_out"] == ["one"]
     assert str(tmp_path) not in json.dumps(card.trained)
+    assert 0 <= card.trained["influence_radius"] == model.measured_radius
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, went_on["ema"][name])
     lines = (first.folder / "metrics.jsonl").read_text().splitlines()
@@ -144,3 +145,17 @@ def test_options_that_make_no_sense_are_named(
 ) -> None:
     with pytest.raises(OptionsError, match=text):
         replace(options(tmp_path, tmp_path), **wrong)  # type: ignore[arg-type]
+
+
+def test_the_influence_radius_is_where_a_change_stops_to_show() -> None:
+    pictures = torch.rand(24, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    pictures[:, 1:] -= 0.5
+    model = CelNet(CelNetConfig(2, 16, 3)).eval().requires_grad_(False)
+    for name in model.sizes:
+        model.tail(name).weight.zero_()
+    # Catmull-Rom alone: two pixels of luma; of chroma as much, of what reached four pixels before
+    assert influence_radius(model, pictures) in (2, 4, 6)
+    for name in model.sizes:
+        torch.nn.init.normal_(model.tail(name).weight)
+    assert influence_radius(model, pictures) == model.receptive_radius == 8
+    assert influence_radius(model, pictures[..., :16, :16]) == model.receptive_radius

@@ -1,0 +1,359 @@
+"""Frames composed of regions and of what is known already are those that are computed whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from remaster.color import output_color
+from remaster.frames import CELL, Frame, FrameBatch, PixelLayout, VideoInfo
+from remaster.models.interpolation import Interpolation
+from remaster.models.network import Network
+from remaster.pipeline import Stopwatch, enlarged
+from remaster.plan import Plan
+from remaster.upscale import Canvas, Upscaler, held_alike
+from tests.networks import Blurring, celnet
+from tests.test_upscale import CPU, ERRORS, HD, SD, Sick, Starving, video
+
+NETWORKS: dict[str, Network] = {
+    "celnet x2": celnet(2, blocks=1),
+    "celnet x4": celnet(4, blocks=1),
+    "unshuffled": celnet(2, unshuffle=2, blocks=1),
+    "rgb": Blurring("rgb"),
+    "rgb x3": Blurring("rgb", 3),
+    "luma": Blurring("luma"),
+    "lanczos": Interpolation(2, "lanczos"),
+    "identity": Interpolation(1, "catmull-rom"),
+}
+LAYOUTS = [
+    PixelLayout("420", 8),
+    PixelLayout("422", 10),
+    PixelLayout("444", 8),
+    PixelLayout("gray", 8),
+    PixelLayout("rgb", 8),
+]
+
+
+def cells_of(source: VideoInfo) -> tuple[int, int]:
+    return -(-source.height // CELL), -(-source.width // CELL)
+
+
+def next_frame(before: Frame, changed: Tensor, source: VideoInfo, seed: int) -> Frame:
+    """Another picture in the changed squares, the same one elsewhere."""
+    if not changed.any():
+        return Frame(before.pts + 1, before.planes, changed=changed)
+    generator = torch.Generator().manual_seed(seed)
+    samples = changed.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)
+    down, across = source.layout.chroma_step
+    planes = []
+    for plane, (v, h) in zip(before.planes, [(1, 1), (down, across), (down, across)]):
+        where = samples[::v, ::h][: plane.shape[0], : plane.shape[1]]
+        values = 2**source.layout.bit_depth
+        other = torch.randint(
+            values // 4, values // 4 * 3, plane.shape, generator=generator, dtype=plane.dtype
+        )
+        planes.append(torch.where(where, other, plane))
+    return Frame(before.pts + 1, tuple(planes), changed=changed)
+
+
+def film(source: VideoInfo, changes: Sequence[Tensor | None], seed: int = 0) -> list[Frame]:
+    """Random pictures; the first one, and those without a mask, are new as a whole."""
+    everything = torch.ones(cells_of(source), dtype=torch.bool)
+    shapes = source.layout.plane_shapes(source.height, source.width)
+    blank = Frame(-1, tuple(torch.zeros(s, dtype=source.layout.dtype) for s in shapes))
+    frames = [replace(next_frame(blank, everything, source, seed), changed=None)]
+    for i, changed in enumerate(changes, 1):
+        mask = everything if changed is None else changed
+        frame = next_frame(frames[-1], mask, source, seed + i)
+        frames.append(replace(frame, changed=changed))
+    return frames
+
+
+def composed(upscaler: Upscaler, frames: Sequence[Frame], sizes: Sequence[int] = ()) -> list[Frame]:
+    """One thread; batches of these sizes, then of one frame."""
+    canvas = Canvas(upscaler)
+
+    def batches() -> Iterator[FrameBatch]:
+        left, wanted = list(frames), list(sizes)
+        while left:
+            size = wanted.pop(0) if wanted else 1
+            batch, left = FrameBatch(tuple(left[:size])), left[size:]
+            yield upscaler.fitted(canvas.finished(upscaler.compute(batch)))
+
+    return [frame for batch in held_alike(batches()) for frame in batch.frames]
+
+
+def off(upscaler: Upscaler, frames: Sequence[Frame]) -> list[Frame]:
+    """Each alone and whole."""
+    return [upscaler(FrameBatch((replace(f, changed=None),))).frames[0] for f in frames]
+
+
+def assert_alike(one: Sequence[Frame], other: Sequence[Frame]) -> None:
+    """The same pictures, but for sums in another order that round apart."""
+    assert [f.pts for f in one] == [f.pts for f in other]
+    for a, b in zip(one, other):
+        assert len(a.planes) == len(b.planes)
+        for x, y in zip(a.planes, b.planes):
+            assert x.shape == y.shape
+            assert x.dtype == y.dtype
+            difference = (x.int() - y.int()).abs()
+            assert difference.max() <= 1
+            assert (difference > 0).float().mean() <= 1e-3
+
+
+@st.composite
+def masks(draw: st.DrawFn, shape: tuple[int, int]) -> Tensor | None:
+    kind = draw(st.sampled_from(["new", "held", "one", "some", "block", "block"]))
+    mask = torch.zeros(shape, dtype=torch.bool)
+    if kind == "new":
+        return None
+    if kind == "one":
+        mask[draw(st.integers(0, shape[0] - 1)), draw(st.integers(0, shape[1] - 1))] = True
+    elif kind == "some":
+        generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
+        mask = torch.rand(shape, generator=generator) < draw(st.sampled_from([0.05, 0.2, 0.8]))
+    elif kind == "block":
+        top, left = (draw(st.integers(0, n - 1)) for n in shape)
+        mask[top : top + draw(st.integers(1, 4)), left : left + draw(st.integers(1, 4))] = True
+    return mask
+
+
+@st.composite
+def films(draw: st.DrawFn, layout: PixelLayout) -> tuple[VideoInfo, list[Frame], list[int]]:
+    color = replace(SD, matrix="rgb", range="full") if layout.subsampling == "rgb" else SD
+    source = video(draw(st.integers(24, 110)), draw(st.integers(24, 90)), layout, color)
+    changes = draw(st.lists(masks(cells_of(source)), min_size=2, max_size=5))
+    frames = film(source, changes, draw(st.integers(0, 9)))
+    return source, frames, draw(st.lists(st.integers(1, 3), max_size=3))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("name", NETWORKS)
+@given(data=st.data())
+@settings(max_examples=8, deadline=None)
+def test_what_is_composed_is_what_is_computed_whole(
+    name: str, layout: PixelLayout, data: st.DataObject
+) -> None:
+    source, frames, sizes = data.draw(films(layout))
+    model = NETWORKS[name]
+    size = (source.width * model.scale, source.height * model.scale)
+    if data.draw(st.booleans()):
+        size = (size[0] + 13, size[1] - 7)
+    wanted = PixelLayout("420", 8) if layout.subsampling == "rgb" else layout
+    color = replace(output_color(source.color, (1, 1), size), matrix="bt709")
+    target = replace(source, width=size[0], height=size[1], layout=wanted, color=color)
+    upscaler = Upscaler(model, source, target, CPU, torch.float32)
+    results = composed(upscaler, frames, sizes)
+    assert_alike(results, off(upscaler, frames))
+    for before, after in zip(results, results[1:]):
+        assert (after.planes is before.planes) == after.is_held
+
+
+def half_new(source: VideoInfo) -> list[Frame]:
+    """New, held, a corner, held, held, the middle, new, held."""
+    nothing = torch.zeros(cells_of(source), dtype=torch.bool)
+    corner, middle = nothing.clone(), nothing.clone()
+    corner[:2, -2:] = True
+    middle[3:5, 4:6] = True
+    return film(source, [nothing, corner, nothing, nothing, middle, None, nothing])
+
+
+SOURCE = video(120, 88, PixelLayout("420", 8), SD)
+TWICE = replace(SOURCE, width=240, height=176, color=HD)
+
+
+def test_without_marks_every_frame_is_computed_whole() -> None:
+    frames = [replace(frame, changed=None) for frame in half_new(SOURCE)]
+    upscaler = Upscaler(NETWORKS["celnet x2"], SOURCE, TWICE, CPU, torch.float32)
+    for a, b in zip(composed(upscaler, frames), off(upscaler, frames)):
+        assert all(map(torch.equal, a.planes, b.planes))
+    assert upscaler.work == upscaler.work_of_off > 0
+
+
+def test_finished_pictures_never_change() -> None:
+    upscaler = Upscaler(NETWORKS["celnet x2"], SOURCE, TWICE, CPU, torch.float32)
+    canvas, kept = Canvas(upscaler), []
+    frames = half_new(SOURCE)
+    sources = [[plane.clone() for plane in frame.planes] for frame in frames]
+    for frame in frames:
+        planes = canvas.finished(upscaler.compute(FrameBatch((frame,)))).frames[0].planes
+        kept.append((planes, [plane.clone() for plane in planes]))
+    for planes, copies in kept:
+        assert all(map(torch.equal, planes, copies))
+    for frame, copies in zip(frames, sources):
+        assert all(map(torch.equal, frame.planes, copies))
+
+
+def test_held_frames_cost_nothing() -> None:
+    upscaler = Upscaler(NETWORKS["celnet x2"], SOURCE, TWICE, CPU, torch.float32)
+    for frame in half_new(SOURCE):
+        before = upscaler.work
+        patch = upscaler.compute(FrameBatch((frame,)))[0]
+        assert (upscaler.work == before) == frame.is_held == (patch.parts == ())
+
+
+def test_a_measured_radius_bounds_what_is_computed_anew() -> None:
+    model = celnet(2, blocks=1)
+    model.measured_radius = 0
+    upscaler = Upscaler(model, SOURCE, TWICE, CPU, torch.float32)
+    middle = torch.zeros(cells_of(SOURCE), dtype=torch.bool)
+    middle[3:5, 4:6] = True
+    frames = film(SOURCE, [middle])
+    first, second = (frame.planes[0] for frame in composed(upscaler, frames))
+    whole = off(upscaler, frames)[1].planes[0]
+    inside = torch.zeros_like(first, dtype=torch.bool)
+    inside[3 * 16 : 5 * 16, 4 * 16 : 6 * 16] = True
+    assert torch.equal(second[~inside], first[~inside])
+    assert torch.equal(second[inside], whole[inside])
+    assert not torch.equal(whole[~inside], first[~inside])  # the change reaches further
+
+
+def test_work_counts_every_layer_with_its_halo() -> None:
+    """By hand: 16x16 pixels, one block of 16 features at x2, radius 4."""
+    model = celnet(2, blocks=1)
+    model.measured_radius = 0
+    upscaler = Upscaler(model, SOURCE, TWICE, CPU, torch.float32)
+    middle = torch.zeros(cells_of(SOURCE), dtype=torch.bool)
+    middle[3:5, 4:6] = True
+    upscaler.compute(FrameBatch((film(SOURCE, [middle])[1],)))
+    head, block = 3 * 16 * 9, 16 * 16 * 9
+    skips = sum(model.skips[name].numel() for name in ("luma", "420"))
+    tails = (4 + 2) * 16 * 9 + skips
+    assert upscaler.work == head * 22**2 + block * 20**2 + block * 18**2 + tails * 16**2
+    assert upscaler.work_of_off == (88 + 8) * (120 + 8) * (head + 2 * block + tails)
+
+
+@pytest.mark.parametrize("size", [(240, 176), (250, 180)], ids=["a scale", "no scale"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_threads_change_nothing(
+    size: tuple[int, int], batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remaster.pipeline.workers", lambda: 3)
+    target = replace(TWICE, width=size[0], height=size[1])
+    upscaler = Upscaler(NETWORKS["celnet x2"], SOURCE, target, CPU, torch.float32)
+    frames = half_new(SOURCE)
+    frames += [replace(frame, pts=frame.pts + 8) for frame in frames]
+    groups = [FrameBatch(tuple(frames[i : i + batch])) for i in range(0, len(frames), batch)]
+    plan = cast("Plan", SimpleNamespace(device=CPU))
+    with enlarged(plan, upscaler, groups, Stopwatch()) as results:
+        found = [frame for group in results for frame in group.frames]
+    serial = composed(upscaler, frames)
+    for a, b in zip(found, serial, strict=True):
+        assert a.pts == b.pts
+        assert all(map(torch.equal, a.planes, b.planes))
+    for before, after in zip(found, found[1:]):
+        assert (after.planes is before.planes) == after.is_held
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["cuda", "cpu"])
+def test_memory_shortage_in_a_region_keeps_the_canvas_right(error: Exception) -> None:
+    source = video(120, 160, PixelLayout("420", 8), SD)
+    target = replace(source, width=240, height=320)
+    tall = torch.zeros(cells_of(source), dtype=torch.bool)
+    tall[2:18, 3:8] = True
+    frames = film(source, [tall, ~tall & False, tall])
+    model = Starving(10**9, error)
+    upscaler = Upscaler(model, source, target, CPU, torch.float32)
+    expected = composed(upscaler, frames)
+    model.limit = 120 * 60
+    poor = Upscaler(model, source, target, CPU, torch.float32)
+    assert_alike(composed(poor, frames), expected)
+    assert model.failures >= 1
+
+
+def test_at_the_floor_a_region_says_what_to_do() -> None:
+    middle = torch.zeros(cells_of(SOURCE), dtype=torch.bool)
+    middle[3:5, 4:6] = True
+    model = Starving(0, ERRORS[0])
+    upscaler = Upscaler(model, SOURCE, TWICE, CPU, torch.float32)
+    with pytest.raises(Exception, match="smaller --scale"):
+        upscaler.compute(FrameBatch((film(SOURCE, [middle])[1],)))
+
+
+def test_a_region_that_came_out_wrong_is_computed_again() -> None:
+    frames = half_new(SOURCE)
+    sick = Upscaler(Sick(float("nan")), SOURCE, TWICE, CPU, torch.bfloat16)
+    well = Upscaler(Sick(float("nan")), SOURCE, TWICE, CPU, torch.float32)
+    for a, b in zip(composed(sick, frames), composed(well, frames)):
+        assert all(map(torch.equal, a.planes, b.planes))
+    assert sick.repeated == [frame.pts for frame in frames if not frame.is_held]
+    assert sick.kept == well.repeated == []
+
+
+@pytest.mark.parametrize("name", ["celnet x2", "rgb", "lanczos", "identity"])
+def test_means_of_exposures_are_code_values_too(name: str) -> None:
+    """float32 planes of whole numbers are those numbers; what is between them is rounded once."""
+    model = NETWORKS[name]
+    target = replace(SOURCE, width=120 * model.scale, height=88 * model.scale)
+    upscaler = Upscaler(model, SOURCE, target, CPU, torch.float32)
+    frames = half_new(SOURCE)
+    floats, kept = [], {}
+    for frame in frames:
+        if not frame.is_held:
+            planes = tuple(plane.float() for plane in frame.planes)
+            kept[planes] = frame.planes
+        floats.append(replace(frame, planes=planes))
+    mixed = [a if i % 2 else b for i, (a, b) in enumerate(zip(frames, floats))]
+    expected = composed(upscaler, frames)
+    for others in (floats, mixed):
+        for a, b in zip(composed(upscaler, others, [2, 3]), expected):
+            assert all(map(torch.equal, a.planes, b.planes))
+    for planes, own in kept.items():
+        assert all(torch.equal(a, b.float()) for a, b in zip(planes, own))
+    halves = replace(frames[0], planes=tuple(p.float() + 0.3 for p in frames[0].planes))
+    for a, b in zip(upscaler(FrameBatch((halves,))).frames[0].planes, expected[0].planes):
+        assert a.dtype == b.dtype
+        assert (a.int() - b.int()).abs().max() <= 1
+
+
+class Pooling(Blurring):
+    """Looks at the whole picture."""
+
+    sees_whole_image = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 0.9 + x.mean((1, 2, 3), keepdim=True) * 0.1
+
+
+def test_a_network_that_sees_everything_is_run_whole() -> None:
+    upscaler = Upscaler(Pooling("rgb"), SOURCE, TWICE, CPU, torch.float32)
+    frames = half_new(SOURCE)
+    results = composed(upscaler, frames)
+    for a, b in zip(results, off(upscaler, frames)):
+        assert all(map(torch.equal, a.planes, b.planes))
+    assert all((b.planes is a.planes) == b.is_held for a, b in zip(results, results[1:]))
+
+
+def test_the_identity_passes_planes_as_they_are() -> None:
+    upscaler = Upscaler(NETWORKS["identity"], SOURCE, SOURCE, CPU, torch.float32)
+    for frame, result in zip(half_new(SOURCE), composed(upscaler, half_new(SOURCE))):
+        assert all(map(torch.equal, frame.planes, result.planes))
+    assert upscaler.work == 0
+
+
+@pytest.mark.cuda
+def test_cuda_composes_as_the_cpu_does() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    cuda = torch.device("cuda")
+    frames = half_new(SOURCE)
+    model = NETWORKS["celnet x2"]
+    here = composed(Upscaler(model, SOURCE, TWICE, CPU, torch.float32), frames)
+    upscaler = Upscaler(model, SOURCE, TWICE, cuda, torch.float16)
+    plan = cast("Plan", SimpleNamespace(device=cuda))
+    groups = [FrameBatch(tuple(frames[i : i + 3])) for i in range(0, len(frames), 3)]
+    with enlarged(plan, upscaler, groups, Stopwatch()) as results:
+        there = [frame for group in results for frame in group.frames]
+    for a, b in zip(here, there, strict=True):
+        for x, y in zip(a.planes, b.planes):
+            assert (x.int() - y.int()).abs().max() <= 1
+    for before, after in zip(there, there[1:]):
+        assert (after.planes is before.planes) == after.is_held
