@@ -20,11 +20,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from remaster.frames import PixelLayout
+from remaster.squares import Grid, Mask, calm, changes_together, density, grown, quantile
 
 __all__ = [
     "CELL",
@@ -49,9 +52,6 @@ OLDEST = 250
 _SIDE = CELL // 2
 """Samples of a square's side at half size."""
 
-_STILL = 0.4
-"""Share of the tiles of 16x16 that hold noise alone in most frames."""
-
 _MOST_NOISE = 4.5
 """A difference that four tiles of ten exceed is no noise but motion."""
 
@@ -70,15 +70,6 @@ _DENSE, _DENSE_REACH = 0.4, 2
 
 _AT_ALL = 0.1
 """A spot that differs by less does not differ."""
-
-_SHIFT, _LIFT = 0.015, 0.6
-"""Common motion, in samples at half size, and common change of brightness, in levels."""
-
-_SURE, _SURE_BY_SIZE = 4.0, 5.3
-"""How many standard deviations of chance: at any size, and at the smallest."""
-
-_WINDOWS = (8, 16)
-"""Sides, in squares, of the windows in which something may move together."""
 
 _MOST = 0.5
 """When more of a frame is new than this, all of it is."""
@@ -145,14 +136,11 @@ def _halved(plane: Tensor, axis: int, factor: int) -> Tensor:
 
 def compare(now: Tensor, before: Tensor, earlier: Tensor | None) -> PairNoise:
     """The noise between two neighbouring small pictures, and between that and the one before."""
-    planes = _spots(now - before).cpu()
-    spots = planes.amax(0)
-    return PairNoise(
-        one=_calm(planes[0]),
-        two=None if earlier is None else _calm(_spots(now[:1] - earlier[:1])[0].cpu()),
-        unrest=_unrest(spots),
-        is_cut=float((spots > _CUT_LEVEL).float().mean()) > _CUT_SHARE,
-    )
+    planes = _spots(now - before)
+    two = None if earlier is None else calm(_spots(now[:1] - earlier[:1])[0])
+    spots = planes.max(0)
+    is_cut = float((spots > _CUT_LEVEL).mean()) > _CUT_SHARE
+    return PairNoise(one=calm(planes[0]), two=two, unrest=_unrest(spots), is_cut=is_cut)
 
 
 def shot_noise(pairs: Sequence[PairNoise]) -> Noise:
@@ -178,186 +166,85 @@ class Reference:
 
     def __init__(self) -> None:
         self._mean: Tensor | None = None
-        self._gradients: tuple[Tensor, Tensor] | None = None
-        self._exposures = torch.zeros(0)
+        self._exposures: Grid = np.zeros((0, 0), np.float32)
         self.accepted = 0.0
         """Largest difference of a square that was held, in levels, in the last picture."""
 
     def judge(self, small: Tensor, noise: Noise, *, is_cut: bool) -> Tensor:
         """(rows, columns) bool on the CPU: which squares are new in this picture."""
-        rows, columns = small.shape[1] // _SIDE, small.shape[2] // _SIDE
         self.accepted = 0.0
         if self._mean is None or is_cut:
             self._mean = small.clone()
-            self._exposures = torch.ones(rows, columns)
-            return torch.ones(rows, columns, dtype=torch.bool)
+            shape = small.shape[1] // _SIDE, small.shape[2] // _SIDE
+            self._exposures = np.ones(shape, np.float32)
+            return torch.ones(shape, dtype=torch.bool)
         difference = small - self._mean
-        spots = _spots(difference).amax(0)
-        now = _calm(spots.cpu())
-        level = min(max(now, noise.level), 2 * noise.level)
+        spots = _spots(difference).max(0)
+        level = min(max(calm(spots), noise.level), 2 * noise.level)
         bound = _BASE + _BY_NOISE * math.sqrt(level) + min(_BY_UNREST * noise.unrest, _MOST_UNREST)
-        maps = torch.stack([spots, *_products(self._mean[0], difference[0], bound)]).cpu()
-        new = self._new(maps, bound)
-        if new.any():
-            self.accepted = float(maps[0][~new].max()) if not new.all() else 0.0
-        else:
-            self.accepted = float(maps[0].max())
+        new = self._new(spots, _products(self._mean[0], difference[0], bound), bound)
+        if not new.all():
+            self.accepted = float(spots[~new].max())
         self._take(difference, new)
-        return new
+        return torch.from_numpy(new)
 
-    def _new(self, maps: Tensor, bound: float) -> Tensor:
-        spots, products = maps[0], maps[1:]
+    def _new(self, spots: Grid, products: npt.NDArray[np.float32], bound: float) -> Mask:
         bounds = bound * (1 + _YOUNG / self._exposures)
         strong = spots > bounds
         some = bool(strong.any())
-        moving, lifted = _together(products, ~_grown(strong, 1) if some else ~strong)
-        new = strong | lifted | (self._exposures >= OLDEST)
+        moving, lifted = changes_together(products, ~grown(strong, 1) if some else ~strong)
+        new: Mask = strong | lifted | (self._exposures >= OLDEST)
         if some:
-            new |= _grown(strong, _REACH) & (spots > _WEAK * bounds)
-            moving |= _density(strong, _DENSE_REACH) > _DENSE
+            new |= grown(strong, _REACH) & (spots > _WEAK * bounds)
+            moving |= density(strong, _DENSE_REACH) > _DENSE
         new |= moving & (spots > _AT_ALL)
-        if float(new.float().mean()) > _MOST:
-            new = torch.ones_like(new)
-        return new
+        return np.ones_like(new) if new.mean() > _MOST else new
 
-    def _take(self, difference: Tensor, new: Tensor) -> None:
+    def _take(self, difference: Tensor, new: Mask) -> None:
         assert self._mean is not None
-        self._exposures = torch.where(new, 1.0, self._exposures + 1)
-        weights = torch.where(self._exposures <= FUSED, 1 / self._exposures, 0.0)
-        if bool((weights == 0).all()):
+        exposures = np.where(new, np.float32(1), self._exposures + 1)
+        self._exposures = exposures
+        weights = np.where(exposures <= FUSED, 1 / exposures, np.float32(0))
+        if not weights.any():
             return
-        along = weights.to(difference.device).repeat_interleave(_SIDE, 1)[:, None]
-        _blocks(self._mean, _SIDE).addcmul_(_blocks(difference, _SIDE), along)
+        along = torch.from_numpy(weights.repeat(_SIDE, 1)).to(difference.device)[:, None]
+        _blocks(self._mean).addcmul_(_blocks(difference), along)
 
 
-def _spots(difference: Tensor) -> Tensor:
+def _spots(difference: Tensor) -> npt.NDArray[np.float32]:
     """(C, h, w) to (C, rows, columns): the largest mean over 4x4 luma samples in each square."""
     rows = difference[:, 1:] + difference[:, :-1]
-    means = F.pad(rows[:, :, 1:] + rows[:, :, :-1], (0, 1, 0, 1)).abs_()
-    return _blocks(means, _SIDE).amax(-2).unflatten(-1, (-1, _SIDE)).amax(-1) * 0.25
+    means = torch.zeros_like(difference)
+    torch.add(rows[:, :, 1:], rows[:, :, :-1], out=means[:, :-1, :-1])
+    spots = _blocks(means.abs_()).amax(-2).unflatten(-1, (-1, _SIDE)).amax(-1)
+    found: npt.NDArray[np.float32] = spots.mul_(0.25).cpu().numpy()
+    return found
 
 
-def _blocks(x: Tensor, side: int) -> Tensor:
-    """(..., h, w) to (..., h / side, side, w)."""
-    return x.unflatten(-2, (-1, side))
+def _blocks(x: Tensor) -> Tensor:
+    """(..., h, w) to (..., rows, samples of a square's side, w)."""
+    return x.unflatten(-2, (-1, _SIDE))
 
 
-def _sums(x: Tensor, side: int) -> Tensor:
-    """(..., h, w) to sums over squares of that side."""
-    return _blocks(x, side).sum(-2).unflatten(-1, (-1, side)).sum(-1)
-
-
-def _calm(spots: Tensor) -> float:
-    """What four tiles of ten stay below; a tile is 2x2 squares."""
-    rows, columns = (n % 2 for n in spots.shape)
-    even = F.pad(spots, (0, columns, 0, rows))
-    tiles = torch.maximum(even[::2], even[1::2])
-    tiles = torch.maximum(tiles[:, ::2], tiles[:, 1::2]).flatten()
-    return float(tiles.kthvalue(int(_STILL * (len(tiles) - 1)) + 1).values)
-
-
-def _unrest(spots: Tensor) -> float:
+def _unrest(spots: Grid) -> float:
     moved = spots > _MOVED
-    near = _grown(moved, 1)
-    rest, around = spots[~near], spots[_grown(near, 2) & ~near]
-    unrest = 0.0
-    if len(rest) > 20:
-        unrest = _quantile(rest, 0.95)
-    if len(around) >= 12:
-        unrest = max(unrest, _quantile(around, 0.75))
-    return unrest
+    if not moved.any():
+        return quantile(spots, 0.95)
+    near = grown(moved, 1)
+    rest, around = spots[~near], spots[grown(near, 2) & ~near]
+    unrest = quantile(rest, 0.95) if rest.size > 20 else 0.0
+    return max(unrest, quantile(around, 0.75)) if around.size >= 12 else unrest
 
 
-def _quantile(values: Tensor, share: float) -> float:
-    return float(values.kthvalue(int(share * (len(values) - 1)) + 1).values)
-
-
-def _products(mean: Tensor, difference: Tensor, bound: float) -> list[Tensor]:
-    """Per square: sums of the difference times the gradients and alone, and the gradients' squares.
-
-    (rows, columns) each: across, down, difference, across², down².
-    """
-    across, down = torch.zeros_like(mean), torch.zeros_like(mean)
-    torch.sub(mean[:, 2:], mean[:, :-2], out=across[:, 1:-1]).mul_(0.5)
-    torch.sub(mean[2:], mean[:-2], out=down[1:-1]).mul_(0.5)
-    d = difference.clamp(-bound, bound)
-    return list(_sums(torch.stack([across * d, down * d, d, across**2, down**2]), _SIDE))
-
-
-def _together(products: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
-    """Squares that move together with those around, and that change in brightness together.
-
-    The sum over a window is held against what the same squares would give with random signs, so
-    nothing has to be known of the noise.
-    """
-    products = products * counted
-    sums, squares = products[:3], torch.cat([products[3:], counted[None] * float(_SIDE**2)])
-    moving, lifted = torch.zeros_like(counted), torch.zeros_like(counted)
-    least = torch.tensor([_SHIFT, _SHIFT, _LIFT])[:, None, None]
-    everything = torch.cat([sums, squares, sums * sums])
-    for side in _WINDOWS:
-        windows = _windows(everything, side)
-        hits = _hits(windows[:3], windows[3:6], windows[6:], least)
-        moving |= _filled(hits[0] | hits[1], side // 2, counted)
-        lifted |= _filled(hits[2], side // 2, counted)
-    rows, columns = counted.shape
-    y = (torch.arange(rows) / rows - 0.5)[:, None]
-    x = (torch.arange(columns) - columns / 2)[None] / rows
-    zoom, weight = sums[0] * x + sums[1] * y, squares[0] * x * x + squares[1] * y * y
-    sums, squares = torch.cat([sums, zoom[None]]), torch.cat([squares, weight[None]])
-    whole, weights, chance = (v.sum((1, 2), keepdim=True) for v in (sums, squares, sums * sums))
-    hits = _hits(whole, weights, chance, torch.cat([least, 2 * least[:1]])).flatten()
-    return moving | hits[0] | hits[1] | hits[3], lifted | hits[2]
-
-
-def _hits(sums: Tensor, squares: Tensor, chance: Tensor, least: Tensor) -> Tensor:
-    size, deviations = sums.abs() / (squares + _SIDE**2), sums.abs() / (chance.sqrt() + 1e-6)
-    sure = (deviations > _SURE) & (size * deviations > _SURE_BY_SIZE * least)
-    return (size > least) & sure
-
-
-def _windows(x: Tensor, side: int) -> Tensor:
-    """Sums over windows of that side, half a side apart; the last ones reach past the edge."""
-    step = side // 2
-    bottom, right = (max(-n % step, 2 * step - n) for n in x.shape[-2:])
-    sums = _sums(F.pad(x, (0, right, 0, bottom)), step)
-    sums = sums[..., 1:, :] + sums[..., :-1, :]
-    return sums[..., 1:] + sums[..., :-1]
-
-
-def _filled(hits: Tensor, step: int, like: Tensor) -> Tensor:
-    """Every square of the windows that were hit."""
-    if not bool(hits.any()):
-        return torch.zeros_like(like)
-    blocks = F.pad(hits, (1, 1, 1, 1))
-    blocks = blocks[1:] | blocks[:-1]  # a window covers two steps each way
-    blocks = blocks[:, 1:] | blocks[:, :-1]
-    fine = blocks.repeat_interleave(step, 0).repeat_interleave(step, 1)
-    return fine[: like.shape[0], : like.shape[1]]
-
-
-def _grown(mask: Tensor, reach: int) -> Tensor:
-    """With everything up to `reach` squares away, also diagonally."""
-    for axis in (0, 1):
-        grown = mask.clone()
-        for step in range(1, reach + 1):
-            length = mask.shape[axis] - step
-            if length > 0:
-                grown.narrow(axis, step, length).logical_or_(mask.narrow(axis, 0, length))
-                grown.narrow(axis, 0, length).logical_or_(mask.narrow(axis, step, length))
-        mask = grown
-    return mask
-
-
-def _density(mask: Tensor, reach: int) -> Tensor:
-    """Share of each place's surroundings, `reach` squares each way, that is set."""
-    counts = torch.stack([mask.float(), torch.ones(mask.shape)])
-    for axis in (1, 2):
-        sums = counts.clone()
-        for step in range(1, reach + 1):
-            length = counts.shape[axis] - step
-            if length > 0:
-                sums.narrow(axis, step, length).add_(counts.narrow(axis, 0, length))
-                sums.narrow(axis, 0, length).add_(counts.narrow(axis, step, length))
-        counts = sums
-    return counts[0] / counts[1]
+def _products(mean: Tensor, difference: Tensor, bound: float) -> npt.NDArray[np.float32]:
+    """(5, rows, columns) of a plane: what `changes_together` looks at."""
+    parts = difference.new_zeros(5, *difference.shape)
+    torch.sub(mean[:, 2:], mean[:, :-2], out=parts[3, :, 1:-1])
+    torch.sub(mean[2:], mean[:-2], out=parts[4, 1:-1])
+    parts[3:] *= 0.5
+    torch.clamp(difference, -bound, bound, out=parts[2])
+    torch.mul(parts[3:], parts[2], out=parts[:2])
+    parts[3:].square_()
+    sums = _blocks(parts).sum(-2).unflatten(-1, (-1, _SIDE)).sum(-1)
+    found: npt.NDArray[np.float32] = sums.cpu().numpy()
+    return found

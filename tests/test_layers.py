@@ -35,6 +35,7 @@ LEVELS = {
     "smoothing": 3,
     "drawings": 3,
     "likeness": 2,
+    "squares": 0,
     "upscale": 3,
     "transfer": 2,
     "regions": 2,

@@ -1,0 +1,142 @@
+"""Decisions about the squares of a frame: small grids of numbers and of yes and no, in numpy.
+
+There are a few thousand squares in a frame, too few for torch: most of its time would be calls.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Grid", "Mask", "calm", "changes_together", "density", "grown", "quantile"]
+
+Grid = npt.NDArray[np.float32]
+"""(rows, columns), one number for each square."""
+
+Mask = npt.NDArray[np.bool_]
+
+SAMPLES = 16
+"""Of a square at half size."""
+
+_STILL = 0.4
+"""Share of the tiles of 16x16 that hold noise alone in most frames."""
+
+_SHIFT, _LIFT = 0.015, 0.6
+"""Common motion, in samples at half size, and common change of brightness, in levels."""
+
+_SURE, _SURE_BY_SIZE = 4.0, 5.3
+"""How many standard deviations of chance: at any size, and at the smallest."""
+
+_WINDOWS = (8, 16)
+"""Sides, in squares, of the windows in which something may change together."""
+
+
+def quantile(values: Grid, share: float) -> float:
+    """The value below which that share of them lies."""
+    place = int(share * (values.size - 1))
+    return float(np.partition(values, place, axis=None)[place])
+
+
+def calm(spots: Grid) -> float:
+    """What four tiles of ten stay below; a tile is 2x2 squares."""
+    rows, columns = (n % 2 for n in spots.shape)
+    even = np.pad(spots, ((0, rows), (0, columns)), mode="edge") if rows or columns else spots
+    tiles = np.maximum(even[::2], even[1::2])
+    return quantile(np.maximum(tiles[:, ::2], tiles[:, 1::2]), _STILL)
+
+
+def grown(mask: Mask, reach: int) -> Mask:
+    """With everything up to `reach` squares away, also diagonally."""
+    wide = mask.copy()
+    for step in range(1, reach + 1):
+        wide[step:] |= mask[:-step]
+        wide[:-step] |= mask[step:]
+    result = wide.copy()
+    for step in range(1, reach + 1):
+        result[:, step:] |= wide[:, :-step]
+        result[:, :-step] |= wide[:, step:]
+    return result
+
+
+def density(mask: Mask, reach: int) -> Grid:
+    """Share of each square's surroundings, `reach` squares each way, that is set."""
+    counts = np.stack([mask, np.ones_like(mask)]).astype(np.float32)
+    for axis in (1, 2):
+        counts = np.swapaxes(counts, 1, axis)
+        sums = counts.copy()
+        for step in range(1, reach + 1):
+            sums[:, step:] += counts[:, :-step]
+            sums[:, :-step] += counts[:, step:]
+        counts = np.swapaxes(sums, 1, axis)
+    shares: Grid = counts[0] / counts[1]
+    return shares
+
+
+def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[Mask, Mask]:
+    """Squares that move together with those around, and that change in brightness together.
+
+    The sum over a window is held against what the same squares would give with random signs, so
+    nothing has to be known of the noise.
+
+    Args:
+        products: (5, rows, columns) sums over each square: of the difference times the gradient
+            across, times that down, and alone; of the two gradients' squares.
+        counted: squares that are to be looked at.
+    """
+    rows, columns = counted.shape
+    parts = np.empty((9, rows, columns), np.float32)
+    np.multiply(products, counted, out=parts[:5])
+    np.multiply(counted, np.float32(SAMPLES), out=parts[5])
+    np.square(parts[:3], out=parts[6:])
+    moving, lifted = np.zeros_like(counted), np.zeros_like(counted)
+    least = np.array([_SHIFT, _SHIFT, _LIFT], np.float32)[:, None, None]
+    for side in _WINDOWS:
+        hits = _hits(_windows(parts, side), least)
+        _mark(moving, hits[0] | hits[1], side // 2)
+        _mark(lifted, hits[2], side // 2)
+    whole = _hits(parts.sum((1, 2), keepdims=True), least).ravel()
+    moving |= bool(whole[0] | whole[1]) or _zooms(parts)
+    lifted |= bool(whole[2])
+    return moving, lifted
+
+
+def _zooms(parts: npt.NDArray[np.float32]) -> bool:
+    """Whether everything moves away from the middle of the frame, or towards it."""
+    rows, columns = parts.shape[1:]
+    y = (np.arange(rows, dtype=np.float32) / rows - 0.5)[:, None]
+    x = (np.arange(columns, dtype=np.float32) - columns / 2)[None] / rows
+    outwards = parts[0] * x + parts[1] * y
+    weight = parts[3] * (x * x) + parts[4] * (y * y)
+    sums = np.array([outwards.sum(), weight.sum(), np.square(outwards).sum()])[:, None, None]
+    return bool(_hits(sums, np.full((1, 1, 1), 2 * _SHIFT, np.float32)).any())
+
+
+def _hits(sums: npt.NDArray[np.float32], least: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Where a sum is neither small nor chance: (3 K, ...) sums, weights, squares to (K, ...)."""
+    kinds = len(sums) // 3
+    total, weights, chance = np.abs(sums[:kinds]), sums[kinds : 2 * kinds], sums[2 * kinds :]
+    size, deviations = total / (weights + SAMPLES), total / (np.sqrt(chance) + 1e-6)
+    hits: npt.NDArray[np.bool_] = (
+        (size > least) & (deviations > _SURE) & (size * deviations > _SURE_BY_SIZE * least)
+    )
+    return hits
+
+
+def _windows(grids: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
+    """Sums over windows of that side, half a side apart; the last ones reach past the edge."""
+    step = side // 2
+    bottom, right = (max(-n % step, 2 * step - n) for n in grids.shape[-2:])
+    if bottom or right:
+        grids = np.pad(grids, ((0, 0), (0, bottom), (0, right)))
+    count, rows, columns = grids.shape
+    sums = grids.reshape(count, rows // step, step, columns).sum(2)
+    sums = sums.reshape(count, rows // step, columns // step, step).sum(3)
+    sums = sums[:, 1:] + sums[:, :-1]
+    windows: npt.NDArray[np.float32] = sums[:, :, 1:] + sums[:, :, :-1]
+    return windows
+
+
+def _mark(mask: Mask, hits: Mask, step: int) -> None:
+    """Set every square of the windows that were hit."""
+    for row, column in zip(*np.nonzero(hits), strict=True):
+        mask[row * step : (row + 2) * step, column * step : (column + 2) * step] = True
