@@ -55,12 +55,13 @@ _SIDE = CELL // 2
 _MOST_NOISE = 4.5
 """A difference that four tiles of ten exceed is no noise but motion."""
 
+_AROUND = 0.5
 _MOVED = 4.0
 """A spot that differs by more has moved, for the sake of looking at what lies around it."""
 
-_BASE, _BY_NOISE, _BY_UNREST, _MOST_UNREST, _YOUNG = 1.0, 3.0, 4.5, 2.25, 0.4
-"""Bound of a spot: base + 3 sqrt(noise) + 4.5 unrest, larger by 0.4 for a drawing's second
-exposure, by 0.4/n for its n+1st, since the mean it is held against is that much noisier."""
+_BASE, _BY_NOISE, _BY_UNREST, _MOST_UNREST, _YOUNG = 1.5, 3.0, 6.0, 2.25, 0.25
+"""Bound of a spot: base + 3 sqrt(noise) + 6 unrest, larger by 0.25 for a drawing's second
+exposure, by 0.25/n for its n+1st, since the mean it is held against is that much noisier."""
 
 _WEAK, _REACH = 0.3, 2
 """Squares this near to one that is new are new at this share of the bound."""
@@ -233,7 +234,7 @@ def _unrest(spots: Grid) -> float:
     near = grown(moved, 1)
     rest, around = spots[~near], spots[grown(near, 2) & ~near]
     unrest = quantile(rest, 0.95) if rest.size > 20 else 0.0
-    return max(unrest, quantile(around, 0.75)) if around.size >= 12 else unrest
+    return max(unrest, quantile(around, _AROUND)) if around.size >= 12 else unrest
 
 
 def _products(mean: Tensor, difference: Tensor, bound: float) -> npt.NDArray[np.float32]:
