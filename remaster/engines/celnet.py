@@ -253,9 +253,8 @@ class CelNetEngine:
         x = self.head(narrow, have, around)
         for first, second in self.blocks:
             between, after = have.within(reach - 1), have.within(reach - 2)
-            inside = first(x, around, between)
             kept = after.cut(x, around).contiguous(memory_format=torch.channels_last)
-            x = second(inside, between, after, kept)
+            x = second(first(x, around, between), between, after, kept)
             around, reach = after, reach - 2
         planes: list[Tensor] = []
         total = torch.zeros(len(ycc), device=self.device)
