@@ -47,8 +47,10 @@ LEAST_ROWS = 16
 MOST_PIXELS = {"cpu": 1 << 20, "cuda": 1 << 22}
 """Source pixels computed at once, by kind of device; more are cut into full-width strips."""
 
-FIXED_PRICE = {"cpu": 1500.0, "cuda": 100_000.0}
-"""Source pixels a region costs beside its own, by kind of device: its operators' start."""
+FIXED_PRICE = {"cpu": 6000.0, "cuda": 100_000.0}
+"""Source pixels a region costs beside its own, by kind of device: its operators' start.
+
+Measured on a CPU with `fast`; estimated for CUDA, where they cost as much as a small frame."""
 
 Planes = tuple[Tensor, ...]
 Parts = tuple[tuple[Region, Planes], ...]

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from remaster.engines.host import keep_compiled_layers
 from remaster.models.celnet import CelNet
 from remaster.regions import NO_HALO, Halo
 
@@ -145,6 +146,7 @@ class CelNetEngine:
         # The half makes truncation round to nearest.
         offsets = torch.tensor([c[1] + 0.5 for c in codes], device=device)
         self.offset = offsets.repeat_interleave(area)
+        keep_compiled_layers()
         self._pack = device.type == "cpu" and can_pack(dtype)
         self.head = self._layer(model.head, True)
         self.blocks = [
@@ -251,9 +253,8 @@ class CelNetEngine:
         x = self.head(narrow, have, around)
         for first, second in self.blocks:
             between, after = have.within(reach - 1), have.within(reach - 2)
-            inside = first(x, around, between)
             kept = after.cut(x, around).contiguous(memory_format=torch.channels_last)
-            x = second(inside, between, after, kept)
+            x = second(first(x, around, between), between, after, kept)
             around, reach = after, reach - 2
         planes: list[Tensor] = []
         total = torch.zeros(len(ycc), device=self.device)
