@@ -98,14 +98,17 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.core_seconds = 0.0
+        """Of `seconds`, what the thread did work in, on a processor core."""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.thread_time()
         try:
             yield
         finally:
             self.seconds += time.perf_counter() - began
+            self.core_seconds += time.thread_time() - worked
 
     def stage(self, stage: Callable[[Iterable[T]], Iterable[T]], items: Iterable[T]) -> Iterator[T]:
         """What a stage makes of items; counts its own time, without that of the items."""
@@ -406,7 +409,7 @@ def _execute(
         _advice(busy, seconds, plan),
         (*written.warnings, *_warnings(upscaler, damage), *_field_warnings(plan, fields)),
         plan,
-        _reuse(plan, count, found, _network_work(upscaler), busy["network"]),
+        _reuse(plan, count, found, _network_work(upscaler), watches.network.core_seconds),
         written.is_read_back,
     )
 
@@ -423,10 +426,10 @@ def _moved(write: Callable[[Frame], None], ticks: int) -> Callable[[Frame], None
 
 
 def _reuse(
-    plan: Plan, frames: int, found: ReuseCount, network_work: float, network_seconds: float
+    plan: Plan, frames: int, found: ReuseCount, network_work: float, core_seconds: float
 ) -> Reuse:
     if plan.reuse == "off":
-        return Reuse("off", frames, frames, 1.0, 0.0, 1.0, network_seconds, 0.0)
+        return Reuse("off", frames, frames, 1.0, 0.0, 1.0, core_seconds, 0.0)
     return Reuse(
         mode=plan.reuse,
         frames=frames,
@@ -434,7 +437,7 @@ def _reuse(
         new_share=found.new_cells / found.cells,
         fused_share=found.fused_cells / found.cells,
         network_work=network_work,
-        network_core_seconds=network_seconds,
+        network_core_seconds=core_seconds,
         largest_accepted_levels=found.largest_accepted,
     )
 
