@@ -35,7 +35,7 @@ T = TypeVar("T")
 _NOISE_REACH = 12
 """Frames each side of one from which its shot's noise is estimated."""
 
-_MOST_BYTES_AHEAD = 400_000_000
+_MOST_BYTES_AHEAD = 250_000_000
 """Of source frames that are read ahead."""
 
 

@@ -43,7 +43,7 @@ __all__ = [
 CELL = 8
 """Side, in luma samples, of the squares that are judged."""
 
-FUSED = 12
+FUSED = 48
 """Exposures at most that a drawing is the mean of."""
 
 OLDEST = 250
@@ -59,8 +59,8 @@ _AROUND = 0.5
 _MOVED = 4.0
 """A spot that differs by more has moved, for the sake of looking at what lies around it."""
 
-_BASE, _BY_NOISE, _BY_UNREST, _MOST_UNREST, _YOUNG = 1.5, 3.0, 6.0, 2.25, 0.25
-"""Bound of a spot: base + 3 sqrt(noise) + 6 unrest, larger by 0.25 for a drawing's second
+_BASE, _BY_NOISE, _BY_UNREST, _MOST_UNREST, _YOUNG = 1.5, 4.0, 6.0, 2.25, 0.25
+"""Bound of a spot: base + 4 sqrt(noise) + 6 unrest, larger by 0.25 for a drawing's second
 exposure, by 0.25/n for its n+1st, since the mean it is held against is that much noisier."""
 
 _WEAK, _REACH = 0.3, 2
