@@ -72,6 +72,9 @@ _DENSE, _DENSE_REACH = 0.4, 2
 _AT_ALL = 0.1
 """A spot that differs by less does not differ."""
 
+_OVER_NOISE = 1.5
+"""Where things move, a spot that differs by less than so many noise levels stays."""
+
 _MOST = 0.5
 """When more of a frame is new than this, all of it is."""
 
@@ -183,22 +186,28 @@ class Reference:
         spots = _spots(difference).max(0)
         level = min(max(calm(spots), noise.level), 2 * noise.level)
         bound = _BASE + _BY_NOISE * math.sqrt(level) + min(_BY_UNREST * noise.unrest, _MOST_UNREST)
-        new = self._new(spots, _products(self._mean[0], difference[0], bound), bound)
+        products = _products(self._mean[0], difference[0], bound)
+        new = self._new(spots, products, bound, level)
         if not new.all():
             self.accepted = float(spots[~new].max())
         self._take(difference, new)
         return torch.from_numpy(new)
 
-    def _new(self, spots: Grid, products: npt.NDArray[np.float32], bound: float) -> Mask:
+    def _new(
+        self, spots: Grid, products: npt.NDArray[np.float32], bound: float, level: float
+    ) -> Mask:
         bounds = bound * (1 + _YOUNG / self._exposures)
         strong = spots > bounds
         some = bool(strong.any())
-        moving, lifted = changes_together(products, ~grown(strong, 1) if some else ~strong)
+        near = grown(strong, 1) if some else strong
+        moving, lifted, all_moves = changes_together(products, ~near)
         new: Mask = strong | lifted | (self._exposures >= OLDEST)
         if some:
             new |= grown(strong, _REACH) & (spots > _WEAK * bounds)
             moving |= density(strong, _DENSE_REACH) > _DENSE
-        new |= moving & (spots > _AT_ALL)
+        new |= moving & (spots > max(_AT_ALL, _OVER_NOISE * level))
+        if all_moves:
+            new |= spots > _AT_ALL
         return np.ones_like(new) if new.mean() > _MOST else new
 
     def _take(self, difference: Tensor, new: Mask) -> None:

@@ -72,8 +72,9 @@ def density(mask: Mask, reach: int) -> Grid:
     return shares
 
 
-def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[Mask, Mask]:
-    """Squares that move together with those around, and that change in brightness together.
+def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[Mask, Mask, bool]:
+    """Squares that move together with those around; that change in brightness together; and
+    whether all of the frame moves.
 
     The sum over a window is held against what the same squares would give with random signs, so
     nothing has to be known of the noise.
@@ -95,9 +96,8 @@ def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[
         _mark(moving, hits[0] | hits[1], side // 2)
         _mark(lifted, hits[2], side // 2)
     whole = _hits(parts.sum((1, 2), keepdims=True), least).ravel()
-    moving |= bool(whole[0] | whole[1]) or _zooms(parts)
     lifted |= bool(whole[2])
-    return moving, lifted
+    return moving, lifted, bool(whole[0] | whole[1]) or _zooms(parts)
 
 
 def _zooms(parts: npt.NDArray[np.float32]) -> bool:
