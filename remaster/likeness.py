@@ -72,7 +72,7 @@ _DENSE, _DENSE_REACH = 0.4, 2
 _AT_ALL = 0.1
 """A spot that differs by less does not differ."""
 
-_OVER_NOISE = 1.5
+_OVER_NOISE = 2.5
 """Where things move, a spot that differs by less than so many noise levels stays."""
 
 _MOST = 0.5
