@@ -16,9 +16,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from remaster.frames import Frame, PixelLayout, VideoInfo
+from remaster.frames import CELL, Frame, PixelLayout, VideoInfo
 from remaster.likeness import (
-    CELL,
     FUSED,
     Noise,
     PairNoise,
@@ -28,7 +27,7 @@ from remaster.likeness import (
     small_picture,
 )
 
-__all__ = ["CELL", "ReuseCount", "frames_ahead", "held_as_drawings", "held_exactly"]
+__all__ = ["ReuseCount", "frames_ahead", "held_as_drawings", "held_exactly"]
 
 T = TypeVar("T")
 

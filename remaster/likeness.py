@@ -26,11 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from remaster.frames import PixelLayout
+from remaster.frames import CELL, PixelLayout
 from remaster.squares import Grid, Mask, calm, changes_together, density, grown, quantile
 
 __all__ = [
-    "CELL",
     "FUSED",
     "Noise",
     "PairNoise",
@@ -39,9 +38,6 @@ __all__ = [
     "shot_noise",
     "small_picture",
 ]
-
-CELL = 8
-"""Side, in luma samples, of the squares that are judged."""
 
 FUSED = 48
 """Exposures at most that a drawing is the mean of."""

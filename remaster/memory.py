@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
+from remaster.drawings import frames_ahead
 from remaster.errors import MemoryShortage
 from remaster.frames import PixelLayout, VideoInfo
 from remaster.media.encoders import Encoding
@@ -42,11 +43,11 @@ RESAMPLED_PIXEL_BYTES = 32
 
 RESAMPLED_SOURCE_BYTES = 40
 
-DRAWINGS_FRAMES = 24
-"""Read ahead while drawings are looked for."""
-
 DRAWINGS_FLOAT_FRAMES = 4
-"""Sums and differences of exposures."""
+"""Means and differences of exposures."""
+
+SMALL_PIXEL_BYTES = 3
+"""For each pixel of a frame: three planes at half size, in which drawings are looked for."""
 
 SMOOTHING_SAMPLE_BYTES = 140
 """For each sample of a picture: two frames each side, how they differ, and what lives while that is
@@ -234,7 +235,9 @@ def _reuse_bytes(
     if reuse != "off":
         taken += CANVAS_FRAMES * _frame_bytes(target)
     if reuse == "drawings":
-        taken += DRAWINGS_FRAMES * frame + DRAWINGS_FLOAT_FRAMES * floats
+        noise_ahead, fused_ahead = frames_ahead(source)
+        taken += (noise_ahead + fused_ahead) * frame + DRAWINGS_FLOAT_FRAMES * floats
+        taken += noise_ahead * SMALL_PIXEL_BYTES * source.width * source.height
     if smooths:
         taken += SMOOTHING_SAMPLE_BYTES * samples
     if smooths or reuse == "drawings":

@@ -17,15 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from remaster.frames import Frame, PixelLayout
+from remaster.frames import CELL, Frame, PixelLayout
 
-__all__ = ["CELL", "REACH", "smoothed"]
+__all__ = ["REACH", "smoothed"]
 
 REACH = 2
 """Frames each side that a frame is averaged with: so many are read ahead."""
-
-CELL = 8
-"""Luma samples across a cell of `Frame.changed`."""
 
 _POINT = 2
 """Luma samples across a point, the finest place that has a weight of its own: where 4:2:0 has one

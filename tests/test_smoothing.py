@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from remaster.frames import Frame, PixelLayout
+from remaster.frames import CELL, Frame, PixelLayout
 from remaster.metrics import steadiness
-from remaster.smoothing import CELL, REACH, smoothed
+from remaster.smoothing import REACH, smoothed
 
 YUV420 = PixelLayout("420", 8)
 LAYOUTS = [

@@ -12,8 +12,7 @@ import torch
 from av.container import OutputContainer
 from torch import Tensor
 
-from remaster.drawings import CELL
-from remaster.frames import Frame, PixelLayout, VideoInfo
+from remaster.frames import CELL, Frame, PixelLayout, VideoInfo
 from remaster.media.containers import container_format
 from remaster.media.encoders import choose_encoding
 from remaster.media.film import FilmEncoder
