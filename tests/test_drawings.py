@@ -527,6 +527,61 @@ def test_a_fade_is_followed(name: str, sigma: float) -> None:
         assert cell_error(frame, clean) < max(2, cell_error(raw, clean) + 0.3)
 
 
+def _middle(right: float) -> Tensor:
+    """Of the face: eyes and an outline."""
+    return picture(right=right)[0][30:80, 40:90]
+
+
+@pytest.mark.parametrize("sigma", [0, 1, 4])
+@pytest.mark.parametrize("step", [0.05, 0.2, 0.5])
+@pytest.mark.parametrize("side", [24, 40])
+def test_a_part_that_moves_slowly_is_followed(side: int, step: float, sigma: float) -> None:
+    """Over what is held; at worst a fraction of a level is left over a tile."""
+    truth = []
+    for i in range(64):
+        planes = tuple(plane.clone() for plane in FACE)
+        planes[0][32 : 32 + side, 112 : 112 + side] = _middle(step * i)[:side, :side]
+        truth.append(planes)
+    source = film(truth, sigma)
+    frames, count = found(source)
+    assert_true(source, frames, count)
+    for frame, raw, clean in zip(frames, source, truth):
+        assert error(frame, clean) < error(raw, clean) + 0.05
+        assert cell_error(frame, clean) < 2.5 + 0.8 * sigma
+        assert cell_error(frame, clean, TILE) < 0.5 + 0.3 * sigma
+    assert count.new_cells < 0.3 * count.cells
+
+
+@pytest.mark.parametrize("plane", [1, 2])
+def test_a_fade_of_color_in_a_part_is_followed(plane: int) -> None:
+    """As a blush: luma is what it was."""
+    truth = []
+    for i in range(64):
+        planes = tuple(each.clone() for each in FACE)
+        planes[plane][64:104, 112:152] += 0.3 * i
+        truth.append(planes)
+    source = film(truth)
+    frames, count = found(source)
+    assert_true(source, frames, count)
+    for frame, clean in zip(frames, truth):
+        wrong = frame.planes[plane] - in_layout(clean, YUV420)[plane]
+        assert float(wrong.abs().max()) < 3.5
+        assert float(wrong.mean().abs()) < 0.25
+
+
+def test_dots_that_crawl_cancel() -> None:
+    """As composite video has them: along an edge, the other way round in every frame."""
+    dots = torch.tensor([[8.0, -8.0], [-8.0, 8.0]]).repeat(64, 80)
+    dots[:, :100] = dots[:, 108:] = 0
+    rainbow = dots.roll(20, 1)
+    truth = [(FACE[0] + dots * sign, FACE[1] + rainbow * sign, FACE[2]) for sign in (1, -1) * 10]
+    frames, count = found(film(truth, 1, PixelLayout("444", 8)), layout=PixelLayout("444", 8))
+    assert count.drawings == 1
+    for shown, raw, clean in zip(frames[0].planes[:2], truth[0], FACE):
+        assert float((shown - clean).abs().mean()) < 0.4
+        assert float((shown - clean).abs().max()) < 2 < float((raw - clean).abs().max())
+
+
 @pytest.mark.parametrize("sigma", [0, 2])
 @pytest.mark.parametrize("length", [12, 60])
 def test_a_cross_fade_leaves_no_stuck_tile(length: int, sigma: float) -> None:
