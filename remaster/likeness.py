@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from remaster.frames import CELL, PixelLayout
-from remaster.squares import Grid, Mask, calm, changes_together, density, grown, quantile
+from remaster.squares import Grid, Mask, calm, changes_together, density, grown, quantile, steps
 
 __all__ = [
     "FUSED",
@@ -48,7 +48,7 @@ OLDEST = 250
 _SIDE = CELL // 2
 """Samples of a square's side at half size."""
 
-_MOST_NOISE = 4.5
+_MOST_NOISE = 6.5
 """A difference that four tiles of ten exceed is no noise but motion."""
 
 _AROUND = 0.5
@@ -58,6 +58,10 @@ _MOVED = 4.0
 _BASE, _BY_NOISE, _BY_UNREST, _MOST_UNREST, _YOUNG = 1.5, 4.0, 6.0, 2.25, 0.25
 """Bound of a spot: base + 4 sqrt(noise) + 6 unrest, larger by 0.25 for a drawing's second
 exposure, by 0.25/n for its n+1st, since the mean it is held against is that much noisier."""
+
+_STEP, _STEP_BY_NOISE, _STILL = 0.4, 3.0, 0.4
+"""Bound of the mean over a tile of 2x2 squares: 0.4 of a spot's, and 3 times what four tiles of
+ten stay below."""
 
 _WEAK, _REACH = 0.3, 2
 """Squares this near to one that is new are new at this share of the bound."""
@@ -182,7 +186,7 @@ class Reference:
         spots = _spots(difference).max(0)
         level = min(max(calm(spots), noise.level), 2 * noise.level)
         bound = _BASE + _BY_NOISE * math.sqrt(level) + min(_BY_UNREST * noise.unrest, _MOST_UNREST)
-        products = _products(self._mean[0], difference[0], bound)
+        products = _products(self._mean, difference, bound)
         new = self._new(spots, products, bound, level)
         if not new.all():
             self.accepted = float(spots[~new].max())
@@ -193,7 +197,9 @@ class Reference:
         self, spots: Grid, products: npt.NDArray[np.float32], bound: float, level: float
     ) -> Mask:
         bounds = bound * (1 + _YOUNG / self._exposures)
-        strong = spots > bounds
+        own, tile = steps(products[4:])
+        step = _STEP * bound + _STEP_BY_NOISE * quantile(tile, _STILL)
+        strong = (spots > bounds) | ((tile > step) & (own > step / 2))
         some = bool(strong.any())
         near = grown(strong, 1) if some else strong
         moving, lifted, all_moves = changes_together(products, ~near)
@@ -243,14 +249,14 @@ def _unrest(spots: Grid) -> float:
 
 
 def _products(mean: Tensor, difference: Tensor, bound: float) -> npt.NDArray[np.float32]:
-    """(5, rows, columns) of a plane: what `changes_together` looks at."""
-    parts = difference.new_zeros(5, *difference.shape)
-    torch.sub(mean[:, 2:], mean[:, :-2], out=parts[3, :, 1:-1])
-    torch.sub(mean[2:], mean[:-2], out=parts[4, 1:-1])
-    parts[3:] *= 0.5
-    torch.clamp(difference, -bound, bound, out=parts[2])
-    torch.mul(parts[3:], parts[2], out=parts[:2])
-    parts[3:].square_()
+    """(C, h, w) each to (4 + C, rows, columns): what `changes_together` looks at."""
+    parts = difference.new_zeros(4 + len(difference), *difference.shape[1:])
+    torch.sub(mean[0, :, 2:], mean[0, :, :-2], out=parts[0, :, 1:-1])
+    torch.sub(mean[0, 2:], mean[0, :-2], out=parts[1, 1:-1])
+    parts[:2] *= 0.5
+    torch.clamp(difference, -bound, bound, out=parts[4:])
+    torch.mul(parts[:2], parts[4], out=parts[2:4])
+    parts[:2].square_()
     sums = _blocks(parts).sum(-2).unflatten(-1, (-1, _SIDE)).sum(-1)
     found: npt.NDArray[np.float32] = sums.cpu().numpy()
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Grid", "Mask", "calm", "changes_together", "density", "grown", "quantile"]
+__all__ = ["Grid", "Mask", "calm", "changes_together", "density", "grown", "quantile", "steps"]
 
 Grid = npt.NDArray[np.float32]
 """(rows, columns), one number for each square."""
@@ -80,35 +80,55 @@ def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[
     nothing has to be known of the noise.
 
     Args:
-        products: (5, rows, columns) sums over each square: of the difference times the gradient
-            across, times that down, and alone; of the two gradients' squares.
+        products: (4 + C, rows, columns) sums over each square: of the squares of luma's gradients
+            across and down, of the difference times each, and of the C planes' differences.
         counted: squares that are to be looked at.
     """
-    rows, columns = counted.shape
-    parts = np.empty((9, rows, columns), np.float32)
-    np.multiply(products, counted, out=parts[:5])
-    np.multiply(counted, np.float32(SAMPLES), out=parts[5])
-    np.square(parts[:3], out=parts[6:])
+    kinds = len(products) - 2
+    parts = np.empty((3 * kinds, *counted.shape), np.float32)
+    sums, weights = parts[:kinds], parts[kinds : 2 * kinds]
+    np.multiply(products[2:], counted, out=sums)
+    np.multiply(products[:2], counted, out=weights[:2])
+    weights[2:] = counted * np.float32(SAMPLES)
+    np.square(sums, out=parts[2 * kinds :])
     moving, lifted = np.zeros_like(counted), np.zeros_like(counted)
-    least = np.array([_SHIFT, _SHIFT, _LIFT], np.float32)[:, None, None]
+    least = np.full((kinds, 1, 1), _LIFT, np.float32)
+    least[:2] = _SHIFT
     for side in _WINDOWS:
         hits = _hits(_windows(parts, side), least)
-        _mark(moving, hits[0] | hits[1], side // 2)
-        _mark(lifted, hits[2], side // 2)
+        _mark(moving, np.logical_or.reduce(hits[:2]), side // 2)
+        _mark(lifted, np.logical_or.reduce(hits[2:]), side // 2)
     whole = _hits(parts.sum((1, 2), keepdims=True), least).ravel()
-    lifted |= bool(whole[2])
-    return moving, lifted, bool(whole[0] | whole[1]) or _zooms(parts)
+    lifted |= bool(whole[2:].any())
+    return moving, lifted, bool(whole[:2].any()) or _zooms(sums, weights)
 
 
-def _zooms(parts: npt.NDArray[np.float32]) -> bool:
+def steps(sums: npt.NDArray[np.float32]) -> tuple[Grid, Grid]:
+    """The mean over each square, and the largest over 2x2 squares that it is part of.
+
+    Args:
+        sums: (C, rows, columns) of a difference over each square, for each plane.
+
+    Returns:
+        Of the plane where it is largest, without sign.
+    """
+    count, rows, columns = sums.shape
+    tiles = np.zeros((count, rows + 1, columns + 1), np.float32)
+    tiles[:, 1:-1, 1:-1] = sums[:, 1:, 1:] + sums[:, 1:, :-1] + sums[:, :-1, 1:] + sums[:, :-1, :-1]
+    means = np.abs(tiles).max(0) / (4 * SAMPLES)
+    along = np.maximum(means[1:], means[:-1])
+    return np.abs(sums).max(0) / SAMPLES, np.maximum(along[:, 1:], along[:, :-1])
+
+
+def _zooms(sums: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]) -> bool:
     """Whether everything moves away from the middle of the frame, or towards it."""
-    rows, columns = parts.shape[1:]
+    rows, columns = sums.shape[1:]
     y = (np.arange(rows, dtype=np.float32) / rows - 0.5)[:, None]
     x = (np.arange(columns, dtype=np.float32) - columns / 2)[None] / rows
-    outwards = parts[0] * x + parts[1] * y
-    weight = parts[3] * (x * x) + parts[4] * (y * y)
-    sums = np.array([outwards.sum(), weight.sum(), np.square(outwards).sum()])[:, None, None]
-    return bool(_hits(sums, np.full((1, 1, 1), 2 * _SHIFT, np.float32)).any())
+    outwards = sums[0] * x + sums[1] * y
+    weight = weights[0] * (x * x) + weights[1] * (y * y)
+    whole = np.array([outwards.sum(), weight.sum(), np.square(outwards).sum()])[:, None, None]
+    return bool(_hits(whole, np.full((1, 1, 1), 2 * _SHIFT, np.float32)).any())
 
 
 def _hits(sums: npt.NDArray[np.float32], least: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -281,9 +281,9 @@ def test_noise_is_no_reason_to_draw_anew(sigma: float, chroma: float) -> None:
 
 
 def test_a_drawing_is_the_mean_of_its_first_exposures() -> None:
-    source = film([FACE] * 20 + [OTHER] * 5, 2)
+    source = film([FACE] * (FUSED + 8) + [OTHER] * 5, 2)
     frames, _ = found(source)
-    for start, shown in ((0, FUSED), (20, 5)):
+    for start, shown in ((0, FUSED), (FUSED + 8, 5)):
         for number, plane in enumerate(frames[start].planes):
             exposures = [frame.planes[number].float() for frame in source[start : start + shown]]
             assert torch.allclose(plane.float(), torch.stack(exposures).mean(0), atol=1e-3)
@@ -546,8 +546,8 @@ def test_a_part_that_moves_slowly_is_followed(side: int, step: float, sigma: flo
     frames, count = found(source)
     assert_true(source, frames, count)
     for frame, raw, clean in zip(frames, source, truth):
-        assert error(frame, clean) < error(raw, clean) + 0.05
-        assert cell_error(frame, clean) < 2.5 + 0.8 * sigma
+        assert error(frame, clean) < error(raw, clean) + 0.08
+        assert cell_error(frame, clean) < 2.5 + sigma
         assert cell_error(frame, clean, TILE) < 0.5 + 0.3 * sigma
     assert count.new_cells < 0.3 * count.cells
 

@@ -85,7 +85,7 @@ def test_the_result_says_what_was_reused(tmp_path: Path, source: Path) -> None:
     shares = (off.reuse.new_share, off.reuse.network_work, off.reuse.fused_share)
     assert (off.reuse.mode, off.reuse.drawings, shares) == ("off", FRAMES, (1, 1, 0))
     assert off.busy_seconds["drawings"] == 0
-    assert off.reuse.network_core_seconds == off.busy_seconds["network"] > 0
+    assert 0 < off.reuse.network_core_seconds <= 1.1 * off.busy_seconds["network"]
 
 
 @pytest.mark.parametrize("reuse", ["exact", "drawings"])
