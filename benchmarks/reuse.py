@@ -275,7 +275,9 @@ def decibels(total: float, count: int) -> float:
 
 
 def gain(totals: Sequence[float], count: int) -> float:
-    """Of `drawings` over `off`."""
+    """Of `drawings` over `off`; nan where `off` has no error to lessen."""
+    if totals[0] < 1e-4 * count:
+        return math.nan
     return decibels(totals[1], count) - decibels(totals[0], count)
 
 
@@ -612,6 +614,7 @@ def speed(data: Path, seconds: float, repeats: int, only: Sequence[str] | None) 
 
 
 PAN = "pan_parallax_720p24"
+TEN_SECONDS = 10 * FRAME_RATE
 SPEED_FILMS = ("example", REAL, PAN, "grain")
 
 
@@ -633,11 +636,12 @@ def repeated(film: Path, seconds: float, folder: Path) -> Path:
 
 
 def small_pan(data: Path, folder: Path) -> Path:
-    """At most ten seconds of the pan at 576x324, through x264 crf 23."""
-    pictures = shrunk(clip_named(PAN, data))[: 10 * FRAME_RATE]
+    """Ten seconds of the pan at 576x324, over and over, through x264 crf 23."""
+    pictures = shrunk(clip_named(PAN, data))[:TEN_SECONDS]
     how, rng = x264(23), np.random.default_rng(0)
     path = folder / "pan.mkv"
-    encode((exposure(lq_planes(picture), 0, rng) for picture in pictures), path, how)
+    endless = itertools.islice(itertools.cycle(map(lq_planes, pictures)), TEN_SECONDS)
+    encode((exposure(planes, 0, rng) for planes in endless), path, how)
     return path
 
 
@@ -647,7 +651,7 @@ def pure_grain(folder: Path) -> Path:
         torch.full(shape, 126, dtype=torch.uint8) for shape in LAYOUT.plane_shapes(324, 576)
     )
     rng, path = np.random.default_rng(1), folder / "grain.mkv"
-    frames = (exposure(grey, 6, rng) for _ in range(10 * FRAME_RATE))
+    frames = (exposure(grey, 6, rng) for _ in range(TEN_SECONDS))
     encode(frames, path, Damage("ffv1"))
     return path
 
@@ -751,6 +755,15 @@ def clips_below(data: Path) -> list[Path]:
     return sorted(p for p in (data / "clips").rglob("*") if p.suffix in CLIPS)
 
 
+def without_nan(figures: Any) -> Any:
+    """As JSON can say it: null for what was not to be had."""
+    if isinstance(figures, dict):
+        return {name: without_nan(value) for name, value in figures.items()}
+    if isinstance(figures, list):
+        return [without_nan(value) for value in figures]
+    return None if isinstance(figures, float) and math.isnan(figures) else figures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -774,7 +787,9 @@ def main() -> None:
     if arguments.detector:
         figures["detector"] = detector(arguments.folder, arguments.repeats)
     if arguments.quality:
-        names = [n for n in arguments.only or (*SHOTS, REAL) if n in (*SHOTS, REAL)]
+        has_real = arguments.data or (arguments.folder / f"{REAL}.truth.mkv").exists()
+        known_shots = [*SHOTS, *([REAL] if has_real else [])]
+        names = [n for n in arguments.only or known_shots if n in known_shots]
         figures["quality"] = quality(names, arguments.damage, arguments.folder, arguments.data)
     if (arguments.exact or arguments.speed) and arguments.data is None:
         parser.error("--exact and --speed want --data, the folder with `clips` in it")
@@ -788,7 +803,7 @@ def main() -> None:
     if not figures:
         parser.error("say what to measure: --quality, --exact, --speed or --detector")
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1))
+        arguments.json.write_text(json.dumps(without_nan(figures), indent=1))
 
 
 if __name__ == "__main__":
