@@ -81,8 +81,9 @@ CUT_OFF = {REAL: 2}
 TILE, WORSE, LONGEST = 32, 3.0, 8
 """A stuck block: so many source pixels across, off by so many levels more, for so many frames."""
 
-LEAST_HELD = 0.01
-"""Share of the pixels that must be held for a verdict on what is held."""
+LEAST_HELD = 0.05
+"""Share of the pixels that must be held for a verdict on what is held: the flat places of a slow
+pan, whose levels round to the same ones, are no drawing."""
 
 CRF, PRESET = 18, "veryfast"
 CLIPS = (".mp4", ".mkv", ".mov", ".webm")
