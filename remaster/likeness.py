@@ -78,7 +78,8 @@ _OVER_NOISE = 2.5
 _MOST = 0.5
 """When more of a frame is new than this, all of it is."""
 
-_CUT_SHARE, _CUT_LEVEL = 0.7, 8.0
+_CUT_SHARE, _CUT_LEVEL = 0.7, 6.0
+"""A cut changes the mean of so many squares by so many levels; grain leaves means alone."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,11 @@ def _halved(plane: Tensor, axis: int, factor: int) -> Tensor:
 
 def compare(now: Tensor, before: Tensor, earlier: Tensor | None) -> PairNoise:
     """The noise between two neighbouring small pictures, and between that and the one before."""
-    planes = _spots(now - before)
+    difference = now - before
+    planes = _spots(difference)
     two = None if earlier is None else calm(_spots(now[:1] - earlier[:1])[0])
     spots = planes.max(0)
-    is_cut = float((spots > _CUT_LEVEL).mean()) > _CUT_SHARE
+    is_cut = float((np.abs(_means(difference[0])) > _CUT_LEVEL).mean()) > _CUT_SHARE
     return PairNoise(one=calm(planes[0]), two=two, unrest=_unrest(spots), is_cut=is_cut)
 
 
@@ -231,6 +233,12 @@ def _spots(difference: Tensor) -> npt.NDArray[np.float32]:
     spots = _blocks(means.abs_()).amax(-2).unflatten(-1, (-1, _SIDE)).amax(-1)
     found: npt.NDArray[np.float32] = spots.mul_(0.25).cpu().numpy()
     return found
+
+
+def _means(plane: Tensor) -> Grid:
+    """(h, w) to (rows, columns)."""
+    means: Grid = _blocks(plane).mean(-2).unflatten(-1, (-1, _SIDE)).mean(-1).cpu().numpy()
+    return means
 
 
 def _blocks(x: Tensor) -> Tensor:
