@@ -26,6 +26,7 @@ from remaster.likeness import (
     shot_noise,
     small_picture,
 )
+from remaster.regions import runs
 
 __all__ = ["ReuseCount", "frames_ahead", "held_as_drawings", "held_exactly"]
 
@@ -36,6 +37,10 @@ _NOISE_REACH = 12
 
 _MOST_BYTES_AHEAD = 250_000_000
 """Of source frames that are read ahead."""
+
+
+_MOST_STACKED = 1 << 18
+"""Samples that are averaged at once; more are added up one exposure after the other."""
 
 
 @dataclass
@@ -207,37 +212,62 @@ def _fused(
         if int(exposures.max()) == 1:
             return now.frame.planes
         shown = now.frame.planes
-    rows, columns = (torch.nonzero(now.new.any(axis)).flatten() for axis in (1, 0))
-    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-    counts, most = exposures[box], int(exposures.max())
-    others = [other.frame.planes for other in list(after)[: most - 1]]
-    fused = []
-    for index, before in enumerate(shown):
+    boxes = _boxes(now.new)
+    mean = [plane.float() if plane.dtype != torch.float32 else plane.clone() for plane in shown]
+    for index, canvas in enumerate(mean):
         step = layout.chroma_step if index and layout.subsampling != "rgb" else (1, 1)
         side = CELL // step[0], CELL // step[1]
-        canvas = before.float() if before.dtype != torch.float32 else before.clone()
-        part = tuple(slice(b.start * s, b.stop * s) for b, s in zip(box, side))
-        target = canvas[part]
-        spread = _Spread(target, side)
-        total = now.frame.planes[index][part].float()
-        for k, planes in enumerate(others, 2):
-            other = planes[index][part]
-            is_shown = counts >= k
-            total += other if bool((is_shown | (counts == 0)).all()) else other * spread(is_shown)
-        total /= spread(counts.clamp_min(1).float())
-        torch.where(spread(counts > 0), total, target, out=target)
-        fused.append(canvas)
-    return tuple(fused)
+        own = [now.frame.planes[index], *(other.frame.planes[index] for other in after)]
+        for box in boxes:
+            _average(canvas, own, exposures[box], box, side)
+    return tuple(mean)
 
 
-class _Spread:
-    """Squares' values on the samples of a plane's part."""
+Box = tuple[slice, slice]
+"""Rows and columns of squares."""
 
-    def __init__(self, part: Tensor, side: tuple[int, int]) -> None:
-        self._size, self._side, self._device = part.shape, side, part.device
 
-    def __call__(self, cells: Tensor) -> Tensor:
-        fine = cells.to(self._device)
-        for axis, side in enumerate(self._side):
-            fine = fine.repeat_interleave(side, axis)
-        return fine[: self._size[0], : self._size[1]]
+def _boxes(new: Tensor) -> list[Box]:
+    """Rectangles of squares that hold all new ones, and few others."""
+    bands = runs(new.any(1, keepdim=True).numpy())
+    boxes = []
+    for top, _, bottom, _ in bands.tolist():
+        for _, left, _, right in runs(new[top:bottom].any(0, keepdim=True).numpy()).tolist():
+            boxes.append((slice(top, bottom), slice(left, right)))
+    return boxes
+
+
+def _average(
+    canvas: Tensor, planes: Sequence[Tensor], exposures: Tensor, box: Box, side: tuple[int, int]
+) -> None:
+    """Write into a box of the canvas, where squares are new, the mean of their exposures.
+
+    Args:
+        planes: of the frame and of those that follow.
+        exposures: of the box's squares; 0 where a square is not new.
+        side: samples of a square in this plane, down and across.
+    """
+    most = int(exposures.max())
+    if not most:
+        return
+    part = tuple(slice(b.start * s, b.stop * s) for b, s in zip(box, side))
+    target = canvas[part]
+    own = [plane[part] for plane in planes[:most]]
+    if most * target.numel() <= _MOST_STACKED:
+        numbers = torch.arange(1, most + 1)[:, None, None]
+        total = (torch.stack(own).float() * _spread(exposures >= numbers, target, side)).sum(0)
+    else:
+        total = own[0].float()
+        for k, plane in enumerate(own[1:], 2):
+            is_shown = (exposures >= k) | (exposures == 0)
+            total += plane if bool(is_shown.all()) else plane * _spread(is_shown, target, side)
+    total /= _spread(exposures.clamp_min(1).float(), target, side)
+    torch.where(_spread(exposures > 0, target, side), total, target, out=target)
+
+
+def _spread(squares: Tensor, like: Tensor, side: tuple[int, int]) -> Tensor:
+    """(..., rows, columns), one for each square, on the samples of a plane's part."""
+    fine = squares.to(like.device)
+    for axis, length in zip((-2, -1), side):
+        fine = fine.repeat_interleave(length, axis)
+    return fine[..., : like.shape[0], : like.shape[1]]

@@ -46,6 +46,9 @@ RESAMPLED_SOURCE_BYTES = 40
 DRAWINGS_FLOAT_FRAMES = 4
 """Means and differences of exposures."""
 
+COMPILED_LAYERS_BYTES = 270_000_000
+"""oneDNN's, one for each layer and size of region, when it holds as many as it keeps."""
+
 SMALL_PIXEL_BYTES = 3
 """For each pixel of a frame: three planes at half size, in which drawings are looked for."""
 
@@ -238,6 +241,7 @@ def _reuse_bytes(
         noise_ahead, fused_ahead = frames_ahead(source)
         taken += (noise_ahead + fused_ahead) * frame + DRAWINGS_FLOAT_FRAMES * floats
         taken += noise_ahead * SMALL_PIXEL_BYTES * source.width * source.height
+        taken += COMPILED_LAYERS_BYTES
     if smooths:
         taken += SMOOTHING_SAMPLE_BYTES * samples
     if smooths or reuse == "drawings":

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -97,6 +98,7 @@ class Stopwatch:
     """Adds up the time spent in one stage, from any thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.seconds = 0.0
         self.core_seconds = 0.0
         """Of `seconds`, what the thread did work in, on a processor core."""
@@ -107,8 +109,10 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds += time.perf_counter() - began
-            self.core_seconds += time.thread_time() - worked
+            seconds, worked = time.perf_counter() - began, time.thread_time() - worked
+            with self._lock:
+                self.seconds += seconds
+                self.core_seconds += worked
 
     def stage(self, stage: Callable[[Iterable[T]], Iterable[T]], items: Iterable[T]) -> Iterator[T]:
         """What a stage makes of items; counts its own time, without that of the items."""

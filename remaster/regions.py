@@ -149,6 +149,12 @@ def strips(height: int, width: int, rows: int, grid: int) -> Iterator[Region]:
         yield Region(top, 0, min(top + step, height), width)
 
 
+STEPS = {64: 8, 160: 16, 384: 32}
+"""Of the sides of regions, by the length up to which they hold; see `few_sizes`."""
+
+LARGEST_STEP = 64
+
+
 @dataclass(frozen=True)
 class Price:
     """What a region costs, in source pixels of the whole frame's cost."""
@@ -195,11 +201,26 @@ def cover(
         side, mask = 2 * side, _halved(mask)
         rectangles = runs(mask)
     rectangles = _on_grid(rectangles * side, grid, height, width)
-    rectangles = merged(rectangles, height, width, price)
+    rectangles = few_sizes(merged(rectangles, height, width, price), grid, height, width)
     full = height * width + price.fixed
     if price.of(rectangles, height, width).sum() >= WHOLE * full:
         return [whole]
     return [Region(*edges) for edges in rectangles.tolist()]
+
+
+def few_sizes(rectangles: Rectangles, grid: int, height: int, width: int) -> Rectangles:
+    """Each side longer, up to one of a few lengths, inside the frame and on the grid.
+
+    Engines prepare themselves for every shape they meet, in time and in memory.
+    """
+    starts = rectangles[:, :2]
+    lengths = rectangles[:, 2:] - starts
+    step = np.select([lengths <= bound for bound in STEPS], list(STEPS.values()), LARGEST_STEP)
+    frame = np.array((height, width))
+    lengths = np.minimum(-(-lengths // step) * step, frame)
+    starts = np.minimum(starts, (frame - lengths) // grid * grid)
+    ends = np.minimum(-(-(starts + lengths) // grid) * grid, frame)
+    return np.concatenate([starts, np.maximum(ends, rectangles[:, 2:])], 1)
 
 
 def _grown_mask(mask: npt.NDArray[np.bool_], reach: int) -> npt.NDArray[np.bool_]:

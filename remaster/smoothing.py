@@ -164,7 +164,9 @@ def _exposures(frames: Iterable[Frame], layout: PixelLayout) -> Iterator[_Exposu
 def _is_held(frame: Frame, previous: Frame) -> bool:
     if frame.planes is previous.planes:
         return True
-    return frame.changed is not None and not bool(frame.changed.any())
+    if frame.changed is not None:
+        return not bool(frame.changed.any())
+    return all(map(torch.equal, frame.planes, previous.planes))
 
 
 def _held(frame: Frame, first: _Exposure) -> _Exposure:

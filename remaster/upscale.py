@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -354,7 +355,10 @@ class Upscaler:
         self, frames: Sequence[Frame], regions: list[Region], rows: int
     ) -> list[Parts]:
         """The regions, none higher than `rows`, of frames computed together."""
-        codes = FrameBatch(tuple(frames)).stacked()
+        if len(frames) == 1:  # a view, where stacking would copy all for a mouth
+            codes = tuple(plane[None] for plane in frames[0].planes)
+        else:
+            codes = FrameBatch(tuple(frames)).stacked()
         if not self.model.sees_whole_image:
             regions = [part for region in regions for part in _strips_of(region, rows, self._grid)]
         wrong: dict[int, bool] = {}
@@ -458,10 +462,37 @@ class Upscaler:
         with torch.inference_mode():
             return FrameBatch(
                 tuple(
-                    frame if frame.is_held else replace(frame, planes=self._fitted(frame.planes))
+                    frame
+                    if frame.is_held
+                    else replace(
+                        frame, planes=self.within_memory(partial(self._fitted, frame.planes))
+                    )
                     for frame in batch.frames
                 )
             )
+
+    def within_memory(self, work: Callable[[], Planes]) -> Planes:
+        """What `work` makes; tried once more with all memory given back that can be.
+
+        Raises:
+            MemoryShortage: it does not fit.
+        """
+        try:
+            return work()
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        try:
+            return work()
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise MemoryShortage(
+                f"a picture of {self.target.width}x{self.target.height} does not fit in memory: "
+                "close other programs, or choose a smaller --scale"
+            ) from error
 
     def _fitted(self, planes: Planes) -> Planes:
         one = tuple(plane[None] for plane in planes)
@@ -479,6 +510,7 @@ class Canvas:
         self._layout = upscaler._path.layout
         self._scale = upscaler.model.scale
         self._size = (upscaler.source.height * self._scale, upscaler.source.width * self._scale)
+        self._within_memory = upscaler.within_memory
         self._planes: Planes | None = None
 
     def finished(self, patches: Iterable[Patch]) -> FrameBatch:
@@ -490,7 +522,7 @@ class Canvas:
         if patch.is_whole and len(patch.parts) == 1:
             self._planes = patch.parts[0][1]
         elif patch.parts:
-            self._planes = self._painted(patch)
+            self._planes = self._within_memory(lambda: self._painted(patch))
         assert self._planes is not None, "the first frame of a video is new"
         return replace(patch.frame, planes=self._planes)
 

@@ -57,8 +57,8 @@ LEVELS = {
 DOORS = {
     "av": {"media"},
     "click": {"cli", "commands.program", "commands.configuration", "commands.completion"},
-    # upscale only guards its counters, and piping what two threads read from one pipe
-    "threading": {"transfer", "upscale", "media.piping"},
+    # upscale and pipeline only guard their counters, and piping what two threads read from one pipe
+    "threading": {"transfer", "upscale", "pipeline", "media.piping"},
     "queue": {"transfer"},
     "concurrent": {"transfer"},
     "safetensors": {"checkpoint"},

@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from remaster.engines.host import keep_compiled_layers
 from remaster.models.celnet import CelNet
 from remaster.regions import NO_HALO, Halo
 
@@ -146,7 +145,6 @@ class CelNetEngine:
         # The half makes truncation round to nearest.
         offsets = torch.tensor([c[1] + 0.5 for c in codes], device=device)
         self.offset = offsets.repeat_interleave(area)
-        keep_compiled_layers()
         self._pack = device.type == "cpu" and can_pack(dtype)
         self.head = self._layer(model.head, True)
         self.blocks = [

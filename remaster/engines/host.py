@@ -27,14 +27,6 @@ def keep_freed_memory() -> None:
     libc.mallopt(M_TOP_PAD, 64 << 20)
 
 
-def keep_compiled_layers() -> None:
-    """Tell oneDNN, before its first use, to keep eight times as many compiled layers as it would.
-
-    It compiles a layer anew for every size, in 0.3 ms, and regions come in many.
-    """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
-
-
 def usable_cores() -> int:
     """Processor cores that this process may use."""
     has_affinity = hasattr(os, "sched_getaffinity")

@@ -8,8 +8,8 @@ Every network says what the pipeline has to know:
 * `grid`: height and width of its input are multiples of this;
 * `padding`: pixels of replicated edge it wants around the frame;
 * `receptive_radius`: an output pixel depends on no input pixel further from its own than this;
-* `influence_radius`: what differs further away than this moves hardly an output pixel by half a
-  level;
+* `measured_radius`: what differs further away than this moves hardly an output pixel by half a
+  level; None where that was not measured on the trained weights;
 * `precision`, `adds_to_source`: which arithmetic it can be run in;
 * `sees_whole_image`: it pools over the image, so it cannot be run on regions.
 """

@@ -27,8 +27,3 @@ class Network(nn.Module):
 
     adds_to_source: bool = False
     """Its engine adds what it gives to the source's pixels in fp32, so bf16 rounds little."""
-
-    @property
-    def influence_radius(self) -> int:
-        """See the package's docstring; the receptive radius where it was not measured."""
-        return self.receptive_radius if self.measured_radius is None else self.measured_radius

@@ -59,7 +59,7 @@ def enlarge(model: Network, rgb: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def influence_radius(model: Network, pictures: Tensor) -> int:
+def influence_radius(model: Network, pictures: Tensor) -> int | None:
     """How far a change reaches that shows: measured, a multiple of 2.
 
     Beyond this many source pixels from a square, another picture moves no more than a ten
@@ -68,8 +68,11 @@ def influence_radius(model: Network, pictures: Tensor) -> int:
 
     Args:
         model: a planes network.
-        pictures: (N, 3, H, W) ycc at the small size, even sides; N at least 2. Where they are too
-            small to hold a radius, the receptive radius is the answer.
+        pictures: (N, 3, H, W) ycc at the small size, even sides; N at least 2.
+
+    Returns:
+        None where no radius below the receptive one was found, or the pictures are too small to
+        hold one.
     """
     top, left = ((n - KEPT) // 4 * 2 for n in pictures.shape[2:])
     chroma = subsample_chroma(pictures[:, 1:], VIDEO_LAYOUT)
@@ -92,7 +95,7 @@ def influence_radius(model: Network, pictures: Tensor) -> int:
     most = min(top - LEAST_REPLACED, left - LEAST_REPLACED, model.receptive_radius)
     radii = range(0, most + 1, 2)
     found = bisect.bisect_left(radii, True, key=shows_little)
-    return radii[found] if found < len(radii) else model.receptive_radius
+    return radii[found] if found < len(radii) else None
 
 
 def _watched(model: Network, planes: Sequence[Tensor], top: int, left: int) -> Tensor:

@@ -181,7 +181,8 @@ class Training:
         }
         if self.seconds >= self.options.minutes * 60:
             averaged = averaged.eval()
-            trained["influence_radius"] = influence_radius(averaged, self._material())
+            radius = influence_radius(averaged, self._material())
+            trained |= {} if radius is None else {"influence_radius": radius}
         card = Card("celnet", self.config, self.options.scale, self.options.size, "pixel", trained)
         save_model(self.options.output, averaged, card)
 
