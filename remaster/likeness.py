@@ -72,6 +72,9 @@ _DENSE, _DENSE_REACH = 0.4, 2
 _AT_ALL = 0.1
 """A spot that differs by less does not differ."""
 
+_UNUSUAL = 1.25
+"""What the calmer tiles differ by in a picture that is like the others, over the noise."""
+
 _OVER_NOISE = 2.5
 """Where things move, a spot that differs by less than so many noise levels stays."""
 
@@ -173,6 +176,8 @@ class Reference:
     def __init__(self) -> None:
         self._mean: Tensor | None = None
         self._exposures: Grid = np.zeros((0, 0), np.float32)
+        self._strong: Mask = np.zeros((0, 0), np.bool_)
+        self._looks_further = True
         self.accepted = 0.0
         """Largest difference of a square that was held, in levels, in the last picture."""
 
@@ -183,36 +188,50 @@ class Reference:
             self._mean = small.clone()
             shape = small.shape[1] // _SIDE, small.shape[2] // _SIDE
             self._exposures = np.ones(shape, np.float32)
+            self._looks_further = True
             return torch.ones(shape, dtype=torch.bool)
         difference = small - self._mean
         spots = _spots(difference).max(0)
-        level = min(max(calm(spots), noise.level), 2 * noise.level)
+        now = calm(spots)
+        level = min(max(now, noise.level), 2 * noise.level)
         bound = _BASE + _BY_NOISE * math.sqrt(level) + min(_BY_UNREST * noise.unrest, _MOST_UNREST)
-        products = _products(self._mean, difference, bound)
-        new = self._new(spots, products, bound, level)
+        clipped = difference.clamp(-bound, bound)
+        new = self._new(spots, _sums(clipped), bound, level)
+        if self._looks_further or now > _UNUSUAL * noise.level + _AT_ALL:
+            new = self._moving(new, spots, clipped, level)
+        else:
+            self._looks_further = True
+        new = np.ones_like(new) if new.mean() > _MOST else new
         if not new.all():
             self.accepted = float(spots[~new].max())
         self._take(difference, new)
         return torch.from_numpy(new)
 
-    def _new(
-        self, spots: Grid, products: npt.NDArray[np.float32], bound: float, level: float
-    ) -> Mask:
+    def _new(self, spots: Grid, sums: npt.NDArray[np.float32], bound: float, level: float) -> Mask:
+        """What differs by itself or beside what does, and what is too old."""
         bounds = bound * (1 + _YOUNG / self._exposures)
-        own, tile = steps(products[4:])
+        own, tile = steps(sums)
         step = _STEP * bound + _STEP_BY_NOISE * quantile(tile, _STILL)
-        strong = (spots > bounds) | ((tile > step) & (own > step / 2))
-        some = bool(strong.any())
-        near = grown(strong, 1) if some else strong
-        moving, lifted, all_moves = changes_together(products, ~near)
-        new: Mask = strong | lifted | (self._exposures >= OLDEST)
-        if some:
+        strong: Mask = (spots > bounds) | ((tile > step) & (own > step / 2))
+        self._strong = strong
+        new = strong | (self._exposures >= OLDEST)
+        if strong.any():
             new |= grown(strong, _REACH) & (spots > _WEAK * bounds)
-            moving |= density(strong, _DENSE_REACH) > _DENSE
-        new |= moving & (spots > max(_AT_ALL, _OVER_NOISE * level))
-        if all_moves:
-            new |= spots > _AT_ALL
-        return np.ones_like(new) if new.mean() > _MOST else new
+            dense = density(strong, _DENSE_REACH) > _DENSE
+            new |= dense & (spots > max(_AT_ALL, _OVER_NOISE * level))
+        return new
+
+    def _moving(self, new: Mask, spots: Grid, clipped: Tensor, level: float) -> Mask:
+        """And what changes together with others. Where nothing does, the next picture is spared
+        the search: what is this slow can wait for one."""
+        assert self._mean is not None
+        strong = self._strong
+        counted = ~grown(strong, 1) if strong.any() else ~strong
+        products = _products(self._mean[0], clipped)
+        moving, lifted, all_moves = changes_together(products, counted)
+        self._looks_further = all_moves or bool(moving.any() or lifted.any())
+        new = new | lifted | (moving & (spots > max(_AT_ALL, _OVER_NOISE * level)))
+        return new | (spots > _AT_ALL) if all_moves else new
 
     def _take(self, difference: Tensor, new: Mask) -> None:
         assert self._mean is not None
@@ -256,15 +275,23 @@ def _unrest(spots: Grid) -> float:
     return max(unrest, quantile(around, _AROUND)) if around.size >= 12 else unrest
 
 
-def _products(mean: Tensor, difference: Tensor, bound: float) -> npt.NDArray[np.float32]:
-    """(C, h, w) each to (4 + C, rows, columns): what `changes_together` looks at."""
-    parts = difference.new_zeros(4 + len(difference), *difference.shape[1:])
-    torch.sub(mean[0, :, 2:], mean[0, :, :-2], out=parts[0, :, 1:-1])
-    torch.sub(mean[0, 2:], mean[0, :-2], out=parts[1, 1:-1])
+def _products(mean: Tensor, clipped: Tensor) -> npt.NDArray[np.float32]:
+    """(h, w) of luma and a (C, h, w) difference to (4 + C, rows, columns).
+
+    What `changes_together` looks at.
+    """
+    parts = clipped.new_zeros(4 + len(clipped), *mean.shape)
+    torch.sub(mean[:, 2:], mean[:, :-2], out=parts[0, :, 1:-1])
+    torch.sub(mean[2:], mean[:-2], out=parts[1, 1:-1])
     parts[:2] *= 0.5
-    torch.clamp(difference, -bound, bound, out=parts[4:])
-    torch.mul(parts[:2], parts[4], out=parts[2:4])
+    torch.mul(parts[:2], clipped[0], out=parts[2:4])
     parts[:2].square_()
-    sums = _blocks(parts).sum(-2).unflatten(-1, (-1, _SIDE)).sum(-1)
+    parts[4:] = clipped
+    return _sums(parts)
+
+
+def _sums(planes: Tensor) -> npt.NDArray[np.float32]:
+    """(C, h, w) to (C, rows, columns): over each square."""
+    sums = _blocks(planes).sum(-2).unflatten(-1, (-1, _SIDE)).sum(-1)
     found: npt.NDArray[np.float32] = sums.cpu().numpy()
     return found

@@ -46,8 +46,8 @@ RESAMPLED_SOURCE_BYTES = 40
 DRAWINGS_FLOAT_FRAMES = 4
 """Means and differences of exposures."""
 
-COMPILED_LAYERS_BYTES = 270_000_000
-"""oneDNN's, one for each layer and size of region, when it holds as many as it keeps."""
+COMPILED_LAYERS_BYTES = 400_000_000
+"""oneDNN's, one for each layer and size of region, as many as it keeps, and what they leave."""
 
 SMALL_PIXEL_BYTES = 3
 """For each pixel of a frame: three planes at half size, in which drawings are looked for."""
