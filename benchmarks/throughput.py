@@ -82,7 +82,9 @@ def compare(
     source: Path, film: Path, scale: int, model: str, ffmpeg: str, folder: Path
 ) -> dict[str, object]:
     """All measures on `film`, which is `source` repeated; the table's numbers as a document."""
-    options = RunOptions(scale=scale, model=model, crf=CRF, encoder_preset=PRESET, overwrite=True)
+    options = RunOptions(
+        scale=scale, model=model, crf=CRF, encoder_preset=PRESET, overwrite=True, reuse="off"
+    )
     plan = make_plan(film, folder / "out.mkv", options)
     upscaler = Upscaler(plan.model, plan.source.video, plan.target, plan.device, plan.dtype)
     period = list(read_frames(probe(source)))
