@@ -40,12 +40,13 @@ class Reuse:
     def __str__(self) -> str:
         if self.mode == "off":
             return f"{self.frames} frames, each computed whole"
-        ending = "s" * (self.drawings != 1)
-        return (
-            f"{self.frames} frames, {self.drawings} drawing{ending}: {self.new_share:.0%} of the "
-            f"picture new, network work {self.network_work:.2f} of all frames, largest difference "
-            f"accepted {self.largest_accepted_levels:.1f} levels"
+        words = (
+            f"{self.frames} frames, something new in {self.drawings}: {self.new_share:.0%} of the "
+            f"picture; the network did {self.network_work:.0%} of the work of all frames"
         )
+        if self.mode == "exact" or not self.largest_accepted_levels:
+            return words
+        return f"{words}; taken for noise: up to {self.largest_accepted_levels:.1f} levels of 255"
 
     def document(self) -> dict[str, Any]:
         """The fields as JSON has them."""

@@ -80,7 +80,7 @@ def test_the_result_says_what_was_reused(tmp_path: Path, source: Path) -> None:
     assert (reuse.mode, reuse.frames, reuse.drawings) == ("exact", FRAMES, len(HOLDS))
     assert reuse.new_share == pytest.approx(len(HOLDS) / FRAMES)
     assert (reuse.fused_share, reuse.largest_accepted_levels) == (0, 0)
-    assert f"{FRAMES} frames, {len(HOLDS)} drawings: 42% of the picture new" in str(reuse)
+    assert f"{FRAMES} frames, something new in {len(HOLDS)}: 42% of the picture;" in str(reuse)
     off = run(source, tmp_path / "off.mkv", replace(EXACT, reuse="off"))
     shares = (off.reuse.new_share, off.reuse.network_work, off.reuse.fused_share)
     assert (off.reuse.mode, off.reuse.drawings, shares) == ("off", FRAMES, (1, 1, 0))
