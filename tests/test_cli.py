@@ -70,7 +70,7 @@ def test_a_run_reports_what_it_did(tmp_path: Path) -> None:
     result = call("run", source, "-o", tmp_path / "out.mp4", "-s", 2)
     assert result.exit_code == 0, result.output
     for word in (
-        "5 frames", "5 drawings", "network work", "fps", "decode", "drawings", "network", "encode",
+        "5 frames", "new in 5", "the network did", "fps", "decode", "drawings", "network", "encode",
         "bound by", "bt470bg",
     ):  # fmt: skip
         assert word in result.output
