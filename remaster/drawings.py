@@ -38,7 +38,6 @@ _NOISE_REACH = 12
 _MOST_BYTES_AHEAD = 250_000_000
 """Of source frames that are read ahead."""
 
-
 _MOST_STACKED = 1 << 18
 """Samples that are averaged at once; more are added up one exposure after the other."""
 
@@ -65,14 +64,11 @@ def frames_ahead(video: VideoInfo) -> tuple[int, int]:
 
     Fewer of very large ones.
     """
-    samples = sum(rows * columns for rows, columns in _shapes(video))
+    shapes = video.layout.plane_shapes(video.height, video.width)
+    samples = sum(rows * columns for rows, columns in shapes)
     fit = _MOST_BYTES_AHEAD // (samples * video.layout.dtype.itemsize)
     noise = max(min(fit // 2, _NOISE_REACH), 2)
     return noise, max(min(fit - noise, FUSED - 1), 1)
-
-
-def _shapes(video: VideoInfo) -> list[tuple[int, int]]:
-    return video.layout.plane_shapes(video.height, video.width)
 
 
 def _cells(video: VideoInfo) -> tuple[int, int]:

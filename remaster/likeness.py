@@ -1,10 +1,11 @@
 """Whether a square of a frame is another exposure of a drawing, or something new.
 
-Judged at half size, by squares of 8x8 luma samples, on three kinds of evidence that noise gives
+Judged at half size, by squares of 8x8 luma samples, on four kinds of evidence that noise gives
 none of:
 
 * a mouth, a blink, a petal differ much on a small spot: the mean over 4x4 samples, the largest of
   a square, against what the shot's own noise does;
+* a flat patch that takes another tone differs little on a spot, but all over a tile of 2x2 squares;
 * a pan or a zoom of a fraction of a pixel moves every line a little the same way: the difference
   correlates with the picture's gradient, over windows of many squares and over the frame;
 * a fade lifts or sinks many squares together.
@@ -27,7 +28,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from remaster.frames import CELL, PixelLayout
-from remaster.squares import Grid, Mask, calm, changes_together, density, grown, quantile, steps
+from remaster.squares import (
+    STILL,
+    Grid,
+    Mask,
+    calm,
+    changes_together,
+    density,
+    grown,
+    quantile,
+    steps,
+)
 
 __all__ = [
     "FUSED",
@@ -51,15 +62,15 @@ _SIDE = CELL // 2
 _MOST_NOISE = 6.5
 """A difference that four tiles of ten exceed is no noise but motion."""
 
-_AROUND = 0.5
-_MOVED = 4.0
-"""A spot that differs by more has moved, for the sake of looking at what lies around it."""
+_MOVED, _AROUND = 4.0, 0.5
+"""A spot that differs by more has moved; unrest is what that share of the squares around it stay
+below."""
 
 _BASE, _BY_NOISE, _BY_UNREST, _MOST_UNREST, _YOUNG = 1.5, 4.0, 6.0, 2.25, 0.25
-"""Bound of a spot: base + 4 sqrt(noise) + 6 unrest, larger by 0.25 for a drawing's second
-exposure, by 0.25/n for its n+1st, since the mean it is held against is that much noisier."""
+"""Bound of a spot: 1.5 + 4 sqrt(noise) + 6 unrest (at most 2.25), and a share of 0.25/n more for a
+drawing's n+1st exposure, since the mean it is held against is that much noisier."""
 
-_STEP, _STEP_BY_NOISE, _STILL = 0.4, 3.0, 0.4
+_STEP, _STEP_BY_NOISE = 0.4, 3.0
 """Bound of the mean over a tile of 2x2 squares: 0.4 of a spot's, and 3 times what four tiles of
 ten stay below."""
 
@@ -67,7 +78,7 @@ _WEAK, _REACH = 0.3, 2
 """Squares this near to one that is new are new at this share of the bound."""
 
 _DENSE, _DENSE_REACH = 0.4, 2
-"""Where so large a share of the 5x5 squares around is new, whatever differs at all is new."""
+"""Where so large a share of the 5x5 squares around differs, things move."""
 
 _AT_ALL = 0.1
 """A spot that differs by less does not differ."""
@@ -176,7 +187,6 @@ class Reference:
     def __init__(self) -> None:
         self._mean: Tensor | None = None
         self._exposures: Grid = np.zeros((0, 0), np.float32)
-        self._strong: Mask = np.zeros((0, 0), np.bool_)
         self._looks_further = True
         self.accepted = 0.0
         """Largest difference of a square that was held, in levels, in the last picture."""
@@ -196,9 +206,10 @@ class Reference:
         level = min(max(now, noise.level), 2 * noise.level)
         bound = _BASE + _BY_NOISE * math.sqrt(level) + min(_BY_UNREST * noise.unrest, _MOST_UNREST)
         clipped = difference.clamp(-bound, bound)
-        new = self._new(spots, _sums(clipped), bound, level)
+        over = spots > max(_AT_ALL, _OVER_NOISE * level)
+        strong, new = self._alone(spots, _sums(clipped), bound, over)
         if self._looks_further or now > _UNUSUAL * noise.level + _AT_ALL:
-            new = self._moving(new, spots, clipped, level)
+            new |= self._together(strong, spots, clipped, over)
         else:
             self._looks_further = True
         new = np.ones_like(new) if new.mean() > _MOST else new
@@ -207,30 +218,34 @@ class Reference:
         self._take(difference, new)
         return torch.from_numpy(new)
 
-    def _new(self, spots: Grid, sums: npt.NDArray[np.float32], bound: float, level: float) -> Mask:
-        """What differs by itself or beside what does, and what is too old."""
+    def _alone(
+        self, spots: Grid, sums: npt.NDArray[np.float32], bound: float, over: Mask
+    ) -> tuple[Mask, Mask]:
+        """What differs by itself; and with it what does so beside it, and what is too old.
+
+        `over`: where spots differ by more than noise.
+        """
         bounds = bound * (1 + _YOUNG / self._exposures)
         own, tile = steps(sums)
-        step = _STEP * bound + _STEP_BY_NOISE * quantile(tile, _STILL)
+        step = _STEP * bound + _STEP_BY_NOISE * quantile(tile, STILL)
         strong: Mask = (spots > bounds) | ((tile > step) & (own > step / 2))
-        self._strong = strong
         new = strong | (self._exposures >= OLDEST)
         if strong.any():
             new |= grown(strong, _REACH) & (spots > _WEAK * bounds)
-            dense = density(strong, _DENSE_REACH) > _DENSE
-            new |= dense & (spots > max(_AT_ALL, _OVER_NOISE * level))
-        return new
+            new |= (density(strong, _DENSE_REACH) > _DENSE) & over
+        return strong, new
 
-    def _moving(self, new: Mask, spots: Grid, clipped: Tensor, level: float) -> Mask:
-        """And what changes together with others. Where nothing does, the next picture is spared
-        the search: what is this slow can wait for one."""
+    def _together(self, strong: Mask, spots: Grid, clipped: Tensor, over: Mask) -> Mask:
+        """What changes together with others.
+
+        Where nothing does, the next picture is spared the search: what is this slow can wait.
+        """
         assert self._mean is not None
-        strong = self._strong
         counted = ~grown(strong, 1) if strong.any() else ~strong
         products = _products(self._mean[0], clipped)
         moving, lifted, all_moves = changes_together(products, counted)
         self._looks_further = all_moves or bool(moving.any() or lifted.any())
-        new = new | lifted | (moving & (spots > max(_AT_ALL, _OVER_NOISE * level)))
+        new: Mask = lifted | (moving & over)
         return new | (spots > _AT_ALL) if all_moves else new
 
     def _take(self, difference: Tensor, new: Mask) -> None:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from remaster.frames import CELL
+from remaster.squares import grown
 
 MOST_RECTANGLES = 128
 """Changes in more pieces than this are looked at in squares of twice the side: the time to merge
@@ -193,7 +194,7 @@ def cover(
     if not mask.any():
         return []
     whole = Region(0, 0, height, width)
-    mask = _grown_mask(mask, math.ceil(radius / CELL))
+    mask = grown(mask, math.ceil(radius / CELL))
     if np.count_nonzero(mask) * CELL**2 >= WHOLE * height * width:
         return [whole]
     side, rectangles = CELL, runs(mask)
@@ -221,17 +222,6 @@ def few_sizes(rectangles: Rectangles, grid: int, height: int, width: int) -> Rec
     starts = np.minimum(starts, (frame - lengths) // grid * grid)
     ends = np.minimum(-(-(starts + lengths) // grid) * grid, frame)
     return np.concatenate([starts, np.maximum(ends, rectangles[:, 2:])], 1)
-
-
-def _grown_mask(mask: npt.NDArray[np.bool_], reach: int) -> npt.NDArray[np.bool_]:
-    """True within `reach` squares of what is, along both axes."""
-    grown = mask.copy()
-    for _ in range(reach):
-        for rows in (grown, grown.T):
-            before = rows.copy()
-            np.logical_or(rows[1:], before[:-1], out=rows[1:])
-            np.logical_or(rows[:-1], before[1:], out=rows[:-1])
-    return grown
 
 
 def _halved(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

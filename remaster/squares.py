@@ -8,7 +8,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Grid", "Mask", "calm", "changes_together", "density", "grown", "quantile", "steps"]
+__all__ = [
+    "STILL",
+    "Grid",
+    "Mask",
+    "calm",
+    "changes_together",
+    "density",
+    "grown",
+    "quantile",
+    "steps",
+]
 
 Grid = npt.NDArray[np.float32]
 """(rows, columns), one number for each square."""
@@ -18,7 +28,7 @@ Mask = npt.NDArray[np.bool_]
 SAMPLES = 16
 """Of a square at half size."""
 
-_STILL = 0.4
+STILL = 0.4
 """Share of the tiles of 16x16 that hold noise alone in most frames."""
 
 _SHIFT, _LIFT = 0.015, 0.6
@@ -42,7 +52,7 @@ def calm(spots: Grid) -> float:
     rows, columns = (n % 2 for n in spots.shape)
     even = np.pad(spots, ((0, rows), (0, columns)), mode="edge") if rows or columns else spots
     tiles = np.maximum(even[::2], even[1::2])
-    return quantile(np.maximum(tiles[:, ::2], tiles[:, 1::2]), _STILL)
+    return quantile(np.maximum(tiles[:, ::2], tiles[:, 1::2]), STILL)
 
 
 def grown(mask: Mask, reach: int) -> Mask:
