@@ -174,7 +174,9 @@ def new_upscaler(plan: Plan) -> Upscaler:
 def enlarged(upscaler: Upscaler, frames: Iterable[Frame]) -> Iterator[Frame]:
     """As in a run, before the encoder."""
     canvas = Canvas(upscaler)
-    composed = (canvas.finished(upscaler.compute(batch)) for batch in batches(frames, 1))
+    composed = (
+        canvas.finished(upscaler.compute(upscaler.assigned(batch))) for batch in batches(frames, 1)
+    )
     for batch in held_alike(map(upscaler.fitted, composed)):
         yield from batch.frames
 

@@ -26,7 +26,7 @@ from remaster.likeness import (
     shot_noise,
     small_picture,
 )
-from remaster.regions import runs
+from remaster.regions import Box, boxes
 
 __all__ = ["ReuseCount", "frames_ahead", "held_as_drawings", "held_exactly"]
 
@@ -115,7 +115,13 @@ def held_as_drawings(
         count.drawings += 1
         count.new_cells += int(now.new.sum())
         count.fused_cells += int(fused.sum())
-        yield replace(now.frame, planes=shown, changed=now.new, fused=fused)
+        yield replace(
+            now.frame,
+            planes=shown,
+            changed=now.new,
+            fused=fused,
+            is_continued=_is_continued(other.new for other in after),
+        )
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,11 @@ def _with_next(items: Iterable[T], ahead: int) -> Iterator[tuple[T, Sequence[T]]
         yield now, waiting
 
 
+def _is_continued(following: Iterable[Tensor]) -> bool:
+    """Whether the next picture in which something is new may keep part of the one before."""
+    return next((not bool(new.all()) for new in following if bool(new.any())), True)
+
+
 def _exposures(new: Tensor, following: Sequence[Tensor]) -> Tensor:
     """(rows, columns) int: in how many of the frames in view each new square is shown; 0 else."""
     shown, total = new.clone(), new.int()
@@ -208,29 +219,15 @@ def _fused(
         if int(exposures.max()) == 1:
             return now.frame.planes
         shown = now.frame.planes
-    boxes = _boxes(now.new)
+    areas = boxes(now.new.numpy())
     mean = [plane.float() if plane.dtype != torch.float32 else plane.clone() for plane in shown]
     for index, canvas in enumerate(mean):
         step = layout.chroma_step if index and layout.subsampling != "rgb" else (1, 1)
         side = CELL // step[0], CELL // step[1]
         own = [now.frame.planes[index], *(other.frame.planes[index] for other in after)]
-        for box in boxes:
+        for box in areas:
             _average(canvas, own, exposures[box], box, side)
     return tuple(mean)
-
-
-Box = tuple[slice, slice]
-"""Rows and columns of squares."""
-
-
-def _boxes(new: Tensor) -> list[Box]:
-    """Rectangles of squares that hold all new ones, and few others."""
-    bands = runs(new.any(1, keepdim=True).numpy())
-    boxes = []
-    for top, _, bottom, _ in bands.tolist():
-        for _, left, _, right in runs(new[top:bottom].any(0, keepdim=True).numpy()).tolist():
-            boxes.append((slice(top, bottom), slice(left, right)))
-    return boxes
 
 
 def _average(

@@ -122,6 +122,14 @@ class Frame:
     fused: torch.Tensor | None = None
     """Of the same shape: which squares are the mean of several exposures; None when none is."""
 
+    is_continued: bool = False
+    """Whether a frame that follows may show part of its picture beside something new."""
+
+    @property
+    def is_all_new(self) -> bool:
+        """Whether nothing of the frame before stays."""
+        return self.changed is None or bool(self.changed.all())
+
     @property
     def is_held(self) -> bool:
         """Whether this is the picture of the frame before."""

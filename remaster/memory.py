@@ -49,6 +49,9 @@ DRAWINGS_FLOAT_FRAMES = 4
 COMPILED_LAYERS_BYTES = 400_000_000
 """oneDNN's, one for each layer and size of region, as many as it keeps, and what they leave."""
 
+CHAINS_ALIVE = 2
+"""Of which the features of a frame are kept: the one that ends, and the one that begins."""
+
 SMALL_PIXEL_BYTES = 3
 """For each pixel of a frame: three planes at half size, in which drawings are looked for."""
 
@@ -163,13 +166,14 @@ def estimate(
     decoder_frames = DECODER_FRAMES + min(cores, MOST_DECODER_THREADS)
     frames = source_frames * _frame_bytes(source) + target_frames * _frame_bytes(target)
     network = workers * _network_bytes(source, target, model, dtype) if on_cpu else 0
+    reused = _reuse_bytes(source, target, model, dtype, source_frames, reuse, smooths=smooths)
     return Need(
         PROGRAM_BYTES,
         decoder_frames * _frame_bytes(source),
         frames,
         network,
         _encoder_bytes(target, encoding, cores),
-        _reuse_bytes(source, target, source_frames, reuse, smooths=smooths) if on_cpu else 0,
+        reused if on_cpu else 0,
     )
 
 
@@ -227,8 +231,25 @@ def _network_bytes(source: VideoInfo, target: VideoInfo, model: Network, dtype: 
     return math.ceil(pixels * per_pixel) + between
 
 
+def _features_bytes(source: VideoInfo, model: Network, dtype: torch.dtype) -> int:
+    """What a chain keeps of a frame: every layer's features, and the picture."""
+    pixels = source.width * source.height
+    if not isinstance(model, CelNet) or pixels > MOST_PIXELS["cpu"]:
+        return 0
+    features = model.config.num_features * (2 * model.config.num_blocks + 1)
+    per_pixel = features * dtype.itemsize / model.config.unshuffle**2
+    return math.ceil(pixels * (per_pixel + 3 * torch.float32.itemsize))
+
+
 def _reuse_bytes(
-    source: VideoInfo, target: VideoInfo, waiting: int, reuse: str, *, smooths: bool
+    source: VideoInfo,
+    target: VideoInfo,
+    model: Network,
+    dtype: torch.dtype,
+    waiting: int,
+    reuse: str,
+    *,
+    smooths: bool,
 ) -> int:
     """Of the stages before the network, and of the canvas; what they give waits in float32."""
     frame = _frame_bytes(source)
@@ -241,7 +262,7 @@ def _reuse_bytes(
         noise_ahead, fused_ahead = frames_ahead(source)
         taken += (noise_ahead + fused_ahead) * frame + DRAWINGS_FLOAT_FRAMES * floats
         taken += noise_ahead * SMALL_PIXEL_BYTES * source.width * source.height
-        taken += COMPILED_LAYERS_BYTES
+        taken += COMPILED_LAYERS_BYTES + CHAINS_ALIVE * _features_bytes(source, model, dtype)
     if smooths:
         taken += SMOOTHING_SAMPLE_BYTES * samples
     if smooths or reuse == "drawings":

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
+from remaster.chains import Assignment
 from remaster.drawings import ReuseCount, held_as_drawings, held_exactly
 from remaster.engines.host import available_memory, keep_freed_memory, usable_cores
 from remaster.errors import OutputError, SourceError
@@ -289,9 +290,9 @@ def enlarged(
     """
     canvas = Canvas(upscaler)
 
-    def compute(batch: FrameBatch) -> tuple[Patch, ...]:
+    def compute(assignments: tuple[Assignment, ...]) -> tuple[Patch, ...]:
         with network.running():
-            return upscaler.compute(batch)
+            return upscaler.compute(assignments)
 
     def compose(patches: tuple[Patch, ...]) -> FrameBatch:
         with network.running():
@@ -303,7 +304,8 @@ def enlarged(
 
     with contextlib.ExitStack() as stack:
         if plan.device.type == "cpu":
-            patches = stack.enter_context(parallel_map(compute, source_batches, workers()))
+            assigned = map(upscaler.assigned, source_batches)
+            patches = stack.enter_context(parallel_map(compute, assigned, workers()))
             composed = map(compose, patches)
             if upscaler.fits:
                 yield composed
@@ -312,7 +314,8 @@ def enlarged(
                 yield held_alike(fitted)
             return
         uploaded = upload(source_batches, plan.device)
-        finished = held_alike(map(fit, map(compose, map(compute, uploaded))))
+        assigned = map(upscaler.assigned, uploaded)
+        finished = held_alike(map(fit, map(compose, map(compute, assigned))))
         downloaded = download(finished, plan.device)
         yield stack.enter_context(background(downloaded, FRAMES_AHEAD))
 

@@ -31,8 +31,9 @@ from remaster.media.y4m import even_rate, y4m_encoding, y4m_notes
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
 from remaster.options import LARGEST_SIDE, RunOptions
+from remaster.paths import default_dtype
 from remaster.released import released
-from remaster.upscale import RESAMPLER, default_dtype
+from remaster.upscale import RESAMPLER
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 IDENTITY = "identity"

@@ -249,6 +249,19 @@ def runs(mask: npt.NDArray[np.bool_]) -> Rectangles:
     return np.array(found, dtype=np.int64).reshape(-1, 4)
 
 
+Box = tuple[slice, slice]
+"""Rows and columns of squares."""
+
+
+def boxes(mask: npt.NDArray[np.bool_]) -> list[Box]:
+    """Disjoint rectangles that hold all that is true, and little else."""
+    found = []
+    for top, _, bottom, _ in runs(np.logical_or.reduce(mask, 1, keepdims=True)).tolist():
+        for _, left, _, right in runs(np.logical_or.reduce(mask[top:bottom], 0)[None]).tolist():
+            found.append((slice(top, bottom), slice(left, right)))
+    return found
+
+
 def _on_grid(rectangles: Rectangles, grid: int, height: int, width: int) -> Rectangles:
     """Edges moved outwards to the grid, and in to the frame."""
     starts, ends = rectangles[:, :2] // grid * grid, -(-rectangles[:, 2:] // grid) * grid

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import queue
 import threading
 from collections import deque
@@ -157,6 +158,49 @@ def parallel_map(
     pool = ThreadPoolExecutor(workers, "remaster-worker", initializer=use_one_core)
     with pool:
         yield results(pool)
+
+
+class Turn:
+    """One thread's way through stages that others go through too, each behind the one before it.
+
+    For what is kept from one piece of work to the next, stage by stage: none may change what the
+    one before it still reads. Every turn must be taken, and be over, in some thread.
+
+    Args:
+        before: whose turn comes first; None for the first of all.
+        behind: a stage may be begun when the turn before is through so many, and those up to it.
+    """
+
+    def __init__(self, before: Turn | None = None, *, behind: int = 1) -> None:
+        self._before, self._behind = before, behind
+        self._passed: float = 0
+        self._moved = threading.Condition()
+
+    @contextlib.contextmanager
+    def stage(self, number: int) -> Iterator[None]:
+        """Go through one stage, 0, 1, 2, ... in order, when it may be begun."""
+        self.wait(number)
+        yield
+        self._pass(number + 1)
+
+    def wait(self, number: int) -> None:
+        """Until a stage may be begun, or the turn before is over."""
+        if self._before is not None:
+            self._before._until(number + self._behind)
+
+    def over(self) -> None:
+        """Nothing more is done in this turn, whether or not all was."""
+        self._before = None
+        self._pass(math.inf)
+
+    def _pass(self, stages: float) -> None:
+        with self._moved:
+            self._passed = stages
+            self._moved.notify_all()
+
+    def _until(self, stages: int) -> None:
+        with self._moved:
+            self._moved.wait_for(lambda: self._passed >= stages)
 
 
 Copying = tuple[FrameBatch, tuple[torch.Tensor, ...], torch.cuda.Event]

@@ -6,43 +6,35 @@ with smaller pieces and never without a frame.
 
 from __future__ import annotations
 
-import copy
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from remaster.chains import Assignment, Chains, Tiles
 from remaster.color import (
     chroma_offset,
     code_scale,
-    convert,
-    decode_planes,
-    encode_planes,
     quantize,
     subsample_chroma,
     upsample_chroma,
-    upsampling_reach,
 )
-from remaster.engines.celnet import CelNetEngine
+from remaster.enlarging import Enlarger
 from remaster.errors import MemoryShortage
 from remaster.frames import Frame, FrameBatch, PixelLayout, VideoInfo
 from remaster.models.celnet import CelNet
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
-from remaster.regions import NO_HALO, Halo, Price, Region, cover, padded_size, strips
+from remaster.paths import CelNetPath, Path, PlainPath, Planes, plane_factors
+from remaster.regions import NO_HALO, Price, Region, cover, strips
 from remaster.resampling import resize
 
 RESAMPLER = "lanczos"
 """The kernel between a network's scale and a size it does not reach."""
-
-RESAMPLER_REACH = 2
-"""Samples on each side that Catmull-Rom, the kernel of chroma, depends on."""
 
 LEAST_ROWS = 16
 MOST_PIXELS = {"cpu": 1 << 20, "cuda": 1 << 22}
@@ -53,147 +45,30 @@ FIXED_PRICE = {"cpu": 6000.0, "cuda": 100_000.0}
 
 Measured on a CPU with `fast`; estimated for CUDA, where they cost as much as a small frame."""
 
-Planes = tuple[Tensor, ...]
+
 Parts = tuple[tuple[Region, Planes], ...]
 """Source pixels, and their planes at the network's scale."""
 
 
 @dataclass(frozen=True)
 class Patch:
-    """What was computed of one frame: all of it, some regions, or nothing."""
+    """What was computed of one frame: all of it, some of it, or nothing."""
 
     frame: Frame
     """The source's."""
 
-    parts: Parts
-    """None where nothing changed."""
-
-    is_whole: bool
+    parts: Parts = ()
+    tiles: Tiles | None = None
+    is_whole: bool = False
     """Whether the parts cover the frame."""
-
-
-class Path(Protocol):
-    """One way through a network: a part of the padded frame, (N, 3, H, W), to planes of code values
-    at its scale, of what lies within the halo; and (N,) sums, finite where everything was."""
-
-    matrix: str
-    layout: PixelLayout
-    reach: int
-    """Source pixels that a region's planes depend on, around it."""
-
-    grid: int
-    """Of a region's edges."""
-
-    mean_halo: float
-    """Source pixels computed around a region, in the mean of all layers."""
-
-    def __call__(self, x: Tensor, halo: Halo) -> tuple[Planes, Tensor]: ...
-
-    def work(self, height: int, width: int, halo: Halo) -> int:
-        """What so many source pixels cost, in units of the path's own."""
-        ...
-
-
-class CelNetPath:
-    """Planes straight from the engine."""
-
-    def __init__(self, model: CelNet, target: VideoInfo, device: torch.device, dtype: torch.dtype):
-        self.matrix = target.color.matrix
-        chroma = "420" if target.layout.subsampling in ("420", "gray") else "444"
-        self.layout = PixelLayout(chroma, target.layout.bit_depth)
-        codes = code_scale(target.color.range, self.layout.bit_depth)
-        top = 2**self.layout.bit_depth - 1
-        self.engine = CelNetEngine(model, chroma, codes, top, device, dtype)
-        self.grid, self.reach = model.grid, model.grid * self.engine.reach
-        self.mean_halo = self.engine.mean_halo
-
-    def __call__(self, x: Tensor, halo: Halo) -> tuple[Planes, Tensor]:
-        return self.engine(x, halo)
-
-    def work(self, height: int, width: int, halo: Halo) -> int:
-        """Multiply-adds."""
-        return self.engine.products(height, width, halo)
-
-
-class PlainPath:
-    """Any other network: what it gives becomes planes at the large size."""
-
-    def __init__(self, model: Network, target: VideoInfo, device: torch.device, dtype: torch.dtype):
-        self.model = copy.deepcopy(model).to(device, dtype)
-        self.dtype, self.target = dtype, target
-        self.eats, self.scale = model.eats, model.scale
-        self.matrix = "rgb" if model.eats == "rgb" else target.color.matrix
-        gray = target.layout.subsampling == "gray"
-        self.layout = replace(target.layout, subsampling="420") if gray else target.layout
-        # At an odd scale chroma samples begin at even source pixels alone.
-        self.grid = math.lcm(model.grid, 2)
-        self.reach = model.receptive_radius + self._chroma_reach()
-        self.mean_halo = float(self.reach)
-
-    def _chroma_reach(self) -> int:
-        """Source pixels that resampling chroma beside or after the network adds."""
-        beside = RESAMPLER_REACH if self.eats == "luma" else 0
-        subsamples = self.eats != "planes" or self.layout.subsampling == "422"
-        if not subsamples or self.layout.chroma_step == (1, 1):
-            return beside
-        return beside + math.ceil((2 * RESAMPLER_REACH + 1) / self.scale)
-
-    def work(self, height: int, width: int, halo: Halo) -> int:
-        """Source pixels, those of the halo included."""
-        return (height + halo.top + halo.bottom) * (width + halo.left + halo.right)
-
-    def __call__(self, x: Tensor, halo: Halo) -> tuple[Planes, Tensor]:
-        planes, total = self._enlarged(x)
-        height, width = x.shape[-2:]
-        inside = Region(halo.top, halo.left, height - halo.bottom, width - halo.right)
-        factors = plane_factors(self.scale, self.layout)
-        return tuple(inside.cut(p, f) for p, f in zip(planes, factors)), total
-
-    def _enlarged(self, x: Tensor) -> tuple[Planes, Tensor]:
-        if self.eats == "planes":
-            return self._from_planes(x)
-        if self.eats == "rgb":
-            y = self.model(self._narrow(x.clamp(0, 1))).float()
-        else:
-            luma = self.model(self._narrow(x[:, :1].clamp(0, 1))).float()
-            size = (luma.shape[-2], luma.shape[-1])
-            y = torch.cat([luma, resize(x[:, 1:], size, "catmull-rom")], 1)
-        planes = encode_planes(y, self.layout, self.target.color, self.matrix)
-        return planes, y.sum((1, 2, 3))
-
-    def _from_planes(self, x: Tensor) -> tuple[Planes, Tensor]:
-        chroma = "420" if self.layout.subsampling == "420" else "444"
-        luma, colors = (part.float() for part in self.model(self._narrow(x), chroma))
-        if self.layout.subsampling == "422":
-            colors = subsample_chroma(colors, self.layout)
-        parts = [luma[:, 0], colors[:, 0], colors[:, 1]]
-        total = luma.sum((1, 2, 3)) + colors.sum((1, 2, 3))
-        return quantize(parts, self.layout, self.target.color), total
-
-    def _narrow(self, x: Tensor) -> Tensor:
-        return x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-
-
-def default_dtype(device: torch.device, model: Network) -> torch.dtype:
-    """What the network asks for; else fp16 on CUDA; on a CPU bf16 where it does no harm, or fp32.
-
-    bf16 has eight significant bits: enough for what is added to the source's pixels, on a CPU that
-    multiplies it in hardware, but not for pixels themselves.
-    """
-    if model.precision is not None:
-        return model.precision
-    if device.type == "cuda":
-        return torch.float16
-    has_bf16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if has_bf16 and model.adds_to_source else torch.float32
 
 
 class Upscaler:
     """Enlarges frames of one video.
 
-    `compute` may be called from several threads at once; a `Canvas` puts what it gives together in
-    the order of the frames, and `fitted` brings that to a size the network does not reach, again
-    from any thread.
+    `assigned` takes frames in their order; `compute` may be called from several threads at once; a
+    `Canvas` puts what it gives together in the order of the frames, and `fitted` brings that to a
+    size the network does not reach, again from any thread.
 
     Args:
         model: a network in evaluation mode.
@@ -230,13 +105,20 @@ class Upscaler:
             and model.scale == 1
             and replace(unchanged, frame_count=source.frame_count) == source
         )
-        self._path = self._make_path(dtype)
-        self._exact: Path | None = None
+        self._enlarge = self._enlarger(dtype)
+        self._path, self._whole = self._enlarge.path, self._enlarge.whole
+        self._exact: Enlarger | None = None
         self._price = Price(self._path.mean_halo, FIXED_PRICE[device.type])
-        self._whole = Region(0, 0, source.height, source.width)
-        self._padded = Region(
-            0, 0, *padded_size(source.height, source.width, model.padding, model.grid)
-        )
+        self._chains: Chains | None = None
+        if isinstance(self._path, CelNetPath) and source.height <= self._rows:
+            self._chains = Chains(self._enlarge, self._path.engine, self._radius)
+
+    def _enlarger(self, dtype: torch.dtype) -> Enlarger:
+        return Enlarger(self.model, self.source, self.target, self._make_path(dtype), self._count)
+
+    def _count(self, work: int) -> None:
+        with self._lock:
+            self.work += work
 
     def _make_path(self, dtype: torch.dtype) -> Path:
         if isinstance(self.model, CelNet):
@@ -252,34 +134,69 @@ class Upscaler:
             MemoryShortage: even the smallest region does not fit.
         """
         first = replace(batch.frames[0], changed=None)
-        patches = self.compute(FrameBatch((first, *batch.frames[1:])))
+        patches = self.compute(self.assigned(FrameBatch((first, *batch.frames[1:]))))
         finished = self.fitted(Canvas(self).finished(patches))
         return next(held_alike([finished]))
 
-    def compute(self, batch: FrameBatch) -> tuple[Patch, ...]:
+    def assigned(self, batch: FrameBatch) -> tuple[Assignment, ...]:
+        """What is to be computed, to be asked for in the frames' order; all of it must then be.
+
+        A frame that keeps part of the one before is computed from what the network made of that.
+        """
+        if self._chains is None or self._changes_nothing:
+            return tuple(map(Assignment, batch.frames))
+        return tuple(map(self._chains.assigned, batch.frames))
+
+    def compute(self, assignments: Sequence[Assignment]) -> tuple[Patch, ...]:
         """Whatever is new in each frame, at the network's scale.
 
         Raises:
             MemoryShortage: even the smallest region does not fit.
         """
+        frames = [each.frame for each in assignments]
         if self._changes_nothing:
-            return tuple(map(self._passed, batch.frames))
-        regions = [self._regions(frame) for frame in batch.frames]
-        whole = [i for i, own in enumerate(regions) if own == [self._whole]]
-        parts: dict[int, Parts] = {}
-        parts.update(zip(whole, self._computed([batch.frames[i] for i in whole], [self._whole])))
-        for i, own in enumerate(regions):
-            if i not in parts:
-                parts[i] = self._computed([batch.frames[i]], own)[0] if own else ()
-        off = self._path.work(self._padded.height, self._padded.width, NO_HALO)
+            return tuple(map(self._passed, frames))
+        alone = [i for i, each in enumerate(assignments) if each.chain is None]
+        whole = [i for i in alone if frames[i].is_all_new]
+        computed = self._computed([frames[i] for i in whole], [self._whole])
+        patches = {i: Patch(frames[i], parts, is_whole=True) for i, parts in zip(whole, computed)}
+        for i, each in enumerate(assignments):
+            if i not in patches:
+                patches[i] = self._changed(frames[i]) if i in alone else self._chained(each)
+        padded = self._enlarge.padded
+        off = self._path.work(padded.height, padded.width, NO_HALO)
         with self._lock:
-            self.work_of_off += off * len(batch)
-        return tuple(Patch(f, parts[i], i in whole) for i, f in enumerate(batch.frames))
+            self.work_of_off += off * len(frames)
+        return tuple(patches[i] for i in range(len(frames)))
+
+    def _changed(self, frame: Frame) -> Patch:
+        """What changed in a frame, computed by itself."""
+        regions = self._regions(frame)
+        parts = self._computed([frame], regions)[0] if regions else ()
+        return Patch(frame, parts, is_whole=regions == [self._whole])
+
+    def _chained(self, assignment: Assignment) -> Patch:
+        """What changed in a frame, computed from the one before where that can be done."""
+        frame, chain, turn = assignment.frame, assignment.chain, assignment.turn
+        assert self._chains is not None and chain is not None and turn is not None
+        planes = tiles = None
+        try:
+            with torch.inference_mode():
+                if assignment.begins:
+                    planes = self._chains.begun(frame, chain, turn)
+                else:
+                    tiles = self._chains.renewed(frame, chain, turn)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        if planes is not None:
+            return Patch(frame, ((self._whole, planes),), is_whole=True)
+        return self._changed(frame) if tiles is None else Patch(frame, tiles=tiles)
 
     def _passed(self, frame: Frame) -> Patch:
         """As it came: where the network changes nothing."""
         if frame.is_held:
-            return Patch(frame, (), False)
+            return Patch(frame)
         layout, top = self.target.layout, 2**self.target.layout.bit_depth - 1
         planes = tuple(
             plane.add(0.5).clamp_(0, top + 0.499).to(layout.dtype)
@@ -287,7 +204,7 @@ class Upscaler:
             else plane
             for plane in frame.planes
         )
-        return Patch(frame, ((self._whole, planes),), True)
+        return Patch(frame, ((self._whole, planes),), is_whole=True)
 
     def _regions(self, frame: Frame) -> list[Region]:
         """What to compute of a frame; nothing where it is held."""
@@ -312,11 +229,7 @@ class Upscaler:
         """
         if self.model.measured_radius is not None:
             return self.model.measured_radius
-        return self._path.reach + self._decoding_reach
-
-    @property
-    def _decoding_reach(self) -> int:
-        return upsampling_reach(self.source.layout, self.source.color.chroma_location)
+        return self._path.reach + self._enlarge.decoding_reach
 
     def _computed(self, frames: Sequence[Frame], regions: list[Region]) -> list[Parts]:
         """The regions of every frame; fewer frames at once, or strips, where memory is short."""
@@ -375,78 +288,18 @@ class Upscaler:
 
         `wrong` receives the frames that came out so, and whether fp32 mended them.
         """
-        result, sound = self._enlarged(codes, region, self._path)
+        result, sound = self._enlarge(codes, region)
         if bool(sound.all()):
             return result
         with self._lock:
-            self._exact = self._exact or self._make_path(torch.float32)
+            self._exact = self._exact or self._enlarger(torch.float32)
         for i in torch.nonzero(~sound).flatten().tolist():
             one = tuple(plane[i : i + 1] for plane in codes)
-            again, good = self._enlarged(one, region, self._exact)
+            again, good = self._exact(one, region)
             for target, plane in zip(result, again):
                 target[i] = plane[0]
             wrong[i] = wrong.get(i, True) and bool(good)
         return result
-
-    def _enlarged(self, codes: Planes, region: Region, path: Path) -> tuple[Planes, Tensor]:
-        """(N, H, W) planes to a region's at the network's scale; and (N,) whether they are sound.
-
-        The frame is padded once: where the region's halo ends early, the padded frame does.
-        """
-        before = self.model.padding
-        wanted = region.moved(before, before)
-        inner = outer = self._padded
-        if region != self._whole:
-            size = (self._padded.height, self._padded.width)
-            inner = wanted.grown(0, path.grid, *size)
-            outer = inner.grown(path.reach, path.grid, *size)
-        x = self._picture(codes, outer, path.matrix)
-        planes, total = path(x, inner.halo(outer))
-        factors = plane_factors(self.model.scale, path.layout)
-        planes = tuple(wanted.within(inner).cut(p, f) for p, f in zip(planes, factors))
-        with self._lock:
-            self.work += len(x) * path.work(inner.height, inner.width, inner.halo(outer))
-        picture = wanted.within(outer).cut(x)
-        return planes, total.isfinite() & self._looks_sound(picture, planes[0])
-
-    def _picture(self, codes: Planes, region: Region, matrix: str) -> Tensor:
-        """(N, 3, h, w): a region of the padded frame, which repeats the frame's edges.
-
-        Only that part of the planes is decoded, and as much around it as its chroma is made of.
-        """
-        layout, color = self.source.layout, self.source.color
-        height, width = self.source.height, self.source.width
-        before = self.model.padding
-        frame = Region(before, before, before + height, before + width)
-        shown = region.common(frame)
-        inside = shown.moved(-before, -before)
-        around = inside.grown(self._decoding_reach, 2, height, width)
-        down, across = layout.chroma_step
-        factors = [(1.0, 1.0), *[(1 / down, 1 / across)] * 2]
-        part = [around.cut(plane, factor) for plane, factor in zip(codes, factors)]
-        picture = inside.within(around).cut(decode_planes(part, layout, color, matrix))
-        beyond = shown.halo(region)
-        if beyond == NO_HALO:
-            return picture
-        sides = (beyond.left, beyond.right, beyond.top, beyond.bottom)
-        return F.pad(picture, sides, mode="replicate")
-
-    def _looks_sound(self, picture: Tensor, luma: Tensor) -> Tensor:
-        """(N,): whether the output's brightness follows the input's, judged on a coarse grid."""
-        scale, offset = code_scale(self.target.color.range, self.target.layout.bit_depth)[0]
-        before = convert(picture, self._path.matrix, self.target.color.matrix)[:, 0].clamp(0, 1)
-        step = max(min(before.shape[-2:]) // 32, 1)
-        before = before[:, step // 2 :: step, step // 2 :: step]
-        rows, columns = (
-            ((torch.arange(n, device=luma.device) * step + step // 2) * big // small)
-            for n, big, small in zip(before.shape[1:], luma.shape[1:], picture.shape[2:])
-        )
-        after = luma[:, rows][:, :, columns].float().sub(offset).div(scale)
-        spread_before, spread_after = (
-            x.flatten(1).amax(1) - x.flatten(1).amin(1) for x in (before, after)
-        )
-        vanished = (spread_before > 0.1) & (spread_after < 0.02)
-        return ~vanished & ((after - before).flatten(1).abs().mean(1) < 0.2)
 
     @property
     def fits(self) -> bool:
@@ -521,7 +374,7 @@ class Canvas:
     def _next(self, patch: Patch) -> Frame:
         if patch.is_whole and len(patch.parts) == 1:
             self._planes = patch.parts[0][1]
-        elif patch.parts:
+        elif patch.parts or patch.tiles is not None:
             self._planes = self._within_memory(lambda: self._painted(patch))
         assert self._planes is not None, "the first frame of a video is new"
         return replace(patch.frame, planes=self._planes)
@@ -538,7 +391,34 @@ class Canvas:
         for region, planes in patch.parts:
             for target, plane, factor in zip(canvas, planes, factors):
                 region.cut(target, factor).copy_(plane)
+        if patch.tiles is not None:
+            for target, plane in zip(canvas, patch.tiles.planes):
+                put_tiles(target, plane, patch.tiles.rows, patch.tiles.columns)
         return canvas
+
+
+def put_tiles(target: Tensor, tiles: Tensor, rows: Tensor, columns: Tensor) -> None:
+    """Write (N, h, w) tiles into a plane (H, W) at rows and columns, (N,), of a grid of tiles.
+
+    What reaches past the plane is left out. Samples move several at a time, as one wide integer,
+    where sides allow.
+    """
+    (height, width), (down, across) = target.shape, tiles.shape[1:]
+    tops, lefts = rows * down, columns * across
+    for wide in (torch.int64, torch.int32, torch.int16):
+        size = wide.itemsize // target.element_size()
+        if size > 1 and not (width % size or across % size or target.data_ptr() % wide.itemsize):
+            target, tiles = target.view(wide), tiles.contiguous().view(wide)
+            width, across, lefts = width // size, across // size, lefts // size
+            break
+    down_places = tops[:, None] + torch.arange(down, device=rows.device)
+    across_places = lefts[:, None] + torch.arange(across, device=rows.device)
+    places = (down_places[:, :, None] * width + across_places[:, None]).flatten()
+    inside = ((down_places < height)[:, :, None] & (across_places < width)[:, None]).flatten()
+    samples = tiles.reshape(-1)
+    if not bool(inside.all()):
+        places, samples = places[inside], samples[inside]
+    target.view(-1).index_copy_(0, places, samples)
 
 
 def held_alike(batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
@@ -552,12 +432,6 @@ def held_alike(batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
             planes = frame.planes
             frames.append(frame)
         yield FrameBatch(tuple(frames))
-
-
-def plane_factors(scale: int, layout: PixelLayout) -> list[tuple[float, float]]:
-    """Samples of each plane for a source pixel, (down, across)."""
-    down, across = layout.chroma_step
-    return [(scale, scale), *[(scale / down, scale / across)] * 2]
 
 
 def _strips_of(region: Region, rows: int, grid: int) -> Iterator[Region]:

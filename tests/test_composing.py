@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from remaster.color import output_color
+from remaster.engines.celnet import CelNetEngine, Result
 from remaster.frames import CELL, Frame, FrameBatch, PixelLayout, VideoInfo
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
+from remaster.paths import CelNetPath
 from remaster.pipeline import Stopwatch, enlarged
 from remaster.plan import Plan
-from remaster.upscale import Canvas, Upscaler, held_alike
+from remaster.upscale import Canvas, Patch, Upscaler, held_alike, put_tiles
 from tests.networks import Blurring, celnet
 from tests.test_upscale import CPU, ERRORS, HD, SD, Sick, Starving, video
 
@@ -64,7 +69,13 @@ def next_frame(before: Frame, changed: Tensor, source: VideoInfo, seed: int) -> 
     return Frame(before.pts + 1, tuple(planes), changed=changed)
 
 
-def film(source: VideoInfo, changes: Sequence[Tensor | None], seed: int = 0) -> list[Frame]:
+def film(
+    source: VideoInfo,
+    changes: Sequence[Tensor | None],
+    seed: int = 0,
+    *,
+    is_continued: bool = False,
+) -> list[Frame]:
     """Random pictures; the first one, and those without a mask, are new as a whole."""
     everything = torch.ones(cells_of(source), dtype=torch.bool)
     shapes = source.layout.plane_shapes(source.height, source.width)
@@ -74,7 +85,11 @@ def film(source: VideoInfo, changes: Sequence[Tensor | None], seed: int = 0) -> 
         mask = everything if changed is None else changed
         frame = next_frame(frames[-1], mask, source, seed + i)
         frames.append(replace(frame, changed=changed))
-    return frames
+    return [replace(frame, is_continued=is_continued) for frame in frames]
+
+
+def computed(upscaler: Upscaler, batch: FrameBatch) -> tuple[Patch, ...]:
+    return upscaler.compute(upscaler.assigned(batch))
 
 
 def composed(upscaler: Upscaler, frames: Sequence[Frame], sizes: Sequence[int] = ()) -> list[Frame]:
@@ -86,7 +101,7 @@ def composed(upscaler: Upscaler, frames: Sequence[Frame], sizes: Sequence[int] =
         while left:
             size = wanted.pop(0) if wanted else 1
             batch, left = FrameBatch(tuple(left[:size])), left[size:]
-            yield upscaler.fitted(canvas.finished(upscaler.compute(batch)))
+            yield upscaler.fitted(canvas.finished(computed(upscaler, batch)))
 
     return [frame for batch in held_alike(batches()) for frame in batch.frames]
 
@@ -131,7 +146,7 @@ def films(draw: st.DrawFn, layout: PixelLayout) -> tuple[VideoInfo, list[Frame],
     color = replace(SD, matrix="rgb", range="full") if layout.subsampling == "rgb" else SD
     source = video(draw(st.integers(24, 110)), draw(st.integers(24, 90)), layout, color)
     changes = draw(st.lists(masks(cells_of(source)), min_size=2, max_size=5))
-    frames = film(source, changes, draw(st.integers(0, 9)))
+    frames = film(source, changes, draw(st.integers(0, 9)), is_continued=draw(st.booleans()))
     return source, frames, draw(st.lists(st.integers(1, 3), max_size=3))
 
 
@@ -157,13 +172,14 @@ def test_what_is_composed_is_what_is_computed_whole(
         assert (after.planes is before.planes) == after.is_held
 
 
-def half_new(source: VideoInfo) -> list[Frame]:
+def half_new(source: VideoInfo, *, is_continued: bool = False) -> list[Frame]:
     """New, held, a corner, held, held, the middle, new, held."""
     nothing = torch.zeros(cells_of(source), dtype=torch.bool)
     corner, middle = nothing.clone(), nothing.clone()
     corner[:2, -2:] = True
     middle[3:5, 4:6] = True
-    return film(source, [nothing, corner, nothing, nothing, middle, None, nothing])
+    changes = [nothing, corner, nothing, nothing, middle, None, nothing]
+    return film(source, changes, is_continued=is_continued)
 
 
 SOURCE = video(120, 88, PixelLayout("420", 8), SD)
@@ -184,7 +200,7 @@ def test_finished_pictures_never_change() -> None:
     frames = half_new(SOURCE)
     sources = [[plane.clone() for plane in frame.planes] for frame in frames]
     for frame in frames:
-        planes = canvas.finished(upscaler.compute(FrameBatch((frame,)))).frames[0].planes
+        planes = canvas.finished(computed(upscaler, FrameBatch((frame,)))).frames[0].planes
         kept.append((planes, [plane.clone() for plane in planes]))
     for planes, copies in kept:
         assert all(map(torch.equal, planes, copies))
@@ -196,8 +212,9 @@ def test_held_frames_cost_nothing() -> None:
     upscaler = Upscaler(NETWORKS["celnet x2"], SOURCE, TWICE, CPU, torch.float32)
     for frame in half_new(SOURCE):
         before = upscaler.work
-        patch = upscaler.compute(FrameBatch((frame,)))[0]
-        assert (upscaler.work == before) == frame.is_held == (patch.parts == ())
+        (patch,) = computed(upscaler, FrameBatch((frame,)))
+        assert (upscaler.work == before) == frame.is_held
+        assert frame.is_held == (not patch.parts and patch.tiles is None)
 
 
 def test_a_measured_radius_bounds_what_is_computed_anew() -> None:
@@ -223,7 +240,7 @@ def test_work_counts_every_layer_with_its_halo() -> None:
     upscaler = Upscaler(model, SOURCE, TWICE, CPU, torch.float32)
     middle = torch.zeros(cells_of(SOURCE), dtype=torch.bool)
     middle[3:5, 4:6] = True
-    upscaler.compute(FrameBatch((film(SOURCE, [middle])[1],)))
+    computed(upscaler, FrameBatch((film(SOURCE, [middle])[1],)))
     head, block = 3 * 16 * 9, 16 * 16 * 9
     skips = sum(model.skips[name].numel() for name in ("luma", "420"))
     tails = (4 + 2) * 16 * 9 + skips
@@ -233,14 +250,16 @@ def test_work_counts_every_layer_with_its_halo() -> None:
 
 @pytest.mark.parametrize("size", [(240, 176), (250, 180)], ids=["a scale", "no scale"])
 @pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("is_continued", [False, True], ids=["alone", "chained"])
 def test_threads_change_nothing(
-    size: tuple[int, int], batch: int, monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int], batch: int, is_continued: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("remaster.pipeline.workers", lambda: 3)
     target = replace(TWICE, width=size[0], height=size[1])
     upscaler = Upscaler(NETWORKS["celnet x2"], SOURCE, target, CPU, torch.float32)
-    frames = half_new(SOURCE)
-    frames += [replace(frame, pts=frame.pts + 8) for frame in frames]
+    frames = half_new(SOURCE, is_continued=is_continued)
+    for _ in range(3):
+        frames += [replace(frame, pts=frame.pts + len(frames)) for frame in frames]
     groups = [FrameBatch(tuple(frames[i : i + batch])) for i in range(0, len(frames), batch)]
     plan = cast("Plan", SimpleNamespace(device=CPU))
     with enlarged(plan, upscaler, groups, Stopwatch()) as results:
@@ -251,6 +270,132 @@ def test_threads_change_nothing(
         assert all(map(torch.equal, a.planes, b.planes))
     for before, after in zip(found, found[1:]):
         assert (after.planes is before.planes) == after.is_held
+
+
+def chained() -> list[Frame]:
+    """Five frames of which each but the first changes a corner or the middle of the one before."""
+    corner, middle = (torch.zeros(cells_of(SOURCE), dtype=torch.bool) for _ in range(2))
+    corner[:2, -2:] = True
+    middle[3:5, 4:6] = True
+    return film(SOURCE, [corner, middle, corner, middle], is_continued=True)
+
+
+def test_a_chain_computes_squares_of_every_layer_and_nothing_around() -> None:
+    model = celnet(2, blocks=1)
+    model.measured_radius = 8
+    upscaler = Upscaler(model, SOURCE, TWICE, CPU, torch.float32)
+    frames = chained()
+    computed(upscaler, FrameBatch((frames[0],)))
+    whole = upscaler.work
+    computed(upscaler, FrameBatch((frames[2],)))
+    head, block = 3 * 16 * 9, 16 * 16 * 9
+    tails = (4 + 2) * 16 * 9 + sum(model.skips[name].numel() for name in ("luma", "420"))
+    assert whole == (88 + 8) * (120 + 8) * (head + 2 * block + tails)
+    assert upscaler.work - whole == 4 * 4 * 8 * 8 * (head + 2 * block + tails)
+
+
+def test_a_measured_radius_bounds_what_a_chain_computes() -> None:
+    model = celnet(2, blocks=5)
+    model.measured_radius = 8
+    upscaler = Upscaler(model, SOURCE, TWICE, CPU, torch.float32)
+    frames = chained()
+    results = composed(upscaler, frames)
+    for before, after, frame in zip(results, results[1:], frames[1:]):
+        assert frame.changed is not None
+        near = F.max_pool2d(frame.changed[None, None].float(), 3, 1, 1)[0, 0] > 0
+        same = (after.planes[0] == before.planes[0]).float()
+        for row, column in torch.nonzero(~near).tolist():
+            square = same[row * 16 : row * 16 + 16, column * 16 : column * 16 + 16]
+            assert square.all()
+
+
+def test_no_frame_of_a_chain_overtakes_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remaster.pipeline.workers", lambda: 3)
+    middle = torch.zeros(cells_of(SOURCE), dtype=torch.bool)
+    middle[3:5, 4:6] = True
+    frames = film(SOURCE, [middle] * 12, is_continued=True)
+    upscaler = Upscaler(celnet(2, blocks=3), SOURCE, TWICE, CPU, torch.float32)
+    expected = composed(upscaler, frames)
+    assert isinstance(upscaler._path, CelNetPath)
+    engine, number = upscaler._path.engine, itertools.count()
+    renew = engine._renew
+
+    def in_a_while(*arguments: Any) -> None:
+        time.sleep(0.003 * (next(number) * 7 % 5 == 0))
+        renew(*arguments)
+
+    engine._renew = in_a_while  # type: ignore[method-assign]
+    plan = cast("Plan", SimpleNamespace(device=CPU))
+    groups = [FrameBatch((frame,)) for frame in frames]
+    with enlarged(plan, upscaler, groups, Stopwatch()) as results:
+        found = [frame for group in results for frame in group.frames]
+    for a, b in zip(found, expected, strict=True):
+        assert all(map(torch.equal, a.planes, b.planes))
+
+
+def failing(
+    engine: CelNetEngine, calls: Sequence[int], failure: Callable[[Result], Result]
+) -> None:
+    """Let some of the calls that renew go wrong."""
+    renewed, count = engine.renewed, itertools.count()
+
+    def wrong(*arguments: Any) -> Result:
+        result = renewed(*arguments)
+        return failure(result) if next(count) in calls else result
+
+    engine.renewed = wrong  # type: ignore[method-assign]
+
+
+def unsound(result: Result) -> Result:
+    return result[0], torch.full_like(result[1], float("nan"))
+
+
+def out_of_memory(result: Result) -> Result:
+    raise ERRORS[1]
+
+
+@pytest.mark.parametrize("failure", [unsound, out_of_memory])
+@pytest.mark.parametrize("calls", [[0], [1], [3], [0, 1, 2, 3]])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_broken_chain_costs_no_frame(
+    failure: Callable[[Result], Result],
+    calls: list[int],
+    threads: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("remaster.pipeline.workers", lambda: threads)
+    frames = chained()
+    upscaler = Upscaler(NETWORKS["celnet x2"], SOURCE, TWICE, CPU, torch.float32)
+    assert isinstance(upscaler._path, CelNetPath)
+    failing(upscaler._path.engine, calls, failure)
+    plan = cast("Plan", SimpleNamespace(device=CPU))
+    groups = [FrameBatch((frame,)) for frame in frames]
+    with enlarged(plan, upscaler, groups, Stopwatch()) as results:
+        found = [frame for group in results for frame in group.frames]
+    assert_alike(found, off(upscaler, frames))
+    assert upscaler.repeated == upscaler.kept == []
+
+
+@given(
+    shape=st.tuples(st.integers(1, 50), st.integers(1, 50)),
+    tile=st.tuples(st.integers(1, 16), st.integers(1, 16)),
+    dtype=st.sampled_from([torch.uint8, torch.int16]),
+    seed=st.integers(0, 99),
+)
+def test_tiles_are_put_where_they_belong(
+    shape: tuple[int, int], tile: tuple[int, int], dtype: torch.dtype, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    grid = tuple(-(-n // t) for n, t in zip(shape, tile))
+    places = torch.nonzero(torch.rand(grid, generator=generator) < 0.5)
+    plane = torch.zeros(shape, dtype=dtype)
+    tiles = torch.randint(1, 200, (len(places), *tile), generator=generator, dtype=dtype)
+    expected = plane.clone()
+    for (row, column), values in zip(places.tolist(), tiles):
+        target = expected[row * tile[0] :, column * tile[1] :][: tile[0], : tile[1]]
+        target.copy_(values[: target.shape[0], : target.shape[1]])
+    put_tiles(plane, tiles, *places.unbind(1))
+    assert torch.equal(plane, expected)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=["cuda", "cpu"])
@@ -275,7 +420,7 @@ def test_at_the_floor_a_region_says_what_to_do() -> None:
     model = Starving(0, ERRORS[0])
     upscaler = Upscaler(model, SOURCE, TWICE, CPU, torch.float32)
     with pytest.raises(Exception, match="smaller --scale"):
-        upscaler.compute(FrameBatch((film(SOURCE, [middle])[1],)))
+        computed(upscaler, FrameBatch((film(SOURCE, [middle])[1],)))
 
 
 def test_a_region_that_came_out_wrong_is_computed_again() -> None:
@@ -344,7 +489,7 @@ def test_cuda_composes_as_the_cpu_does() -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     cuda = torch.device("cuda")
-    frames = half_new(SOURCE)
+    frames = half_new(SOURCE, is_continued=True)
     model = NETWORKS["celnet x2"]
     here = composed(Upscaler(model, SOURCE, TWICE, CPU, torch.float32), frames)
     upscaler = Upscaler(model, SOURCE, TWICE, cuda, torch.float16)

@@ -11,7 +11,7 @@ import torch
 
 from remaster import transfer
 from remaster.frames import Frame, FrameBatch
-from remaster.transfer import background, download, parallel_map, upload
+from remaster.transfer import Turn, background, download, parallel_map, upload
 
 
 def threads() -> set[str]:
@@ -160,3 +160,38 @@ def test_the_very_planes_of_the_frame_before_are_copied_once() -> None:
     assert [int(frame.planes[0][0, 0]) for frame in received] == shown
     for before, after, one, other in zip(received, received[1:], sent, sent[1:]):
         assert (after.planes is before.planes) == (other.planes is one.planes)
+
+
+def test_a_stage_is_begun_when_the_turn_before_is_far_enough() -> None:
+    first = Turn()
+    second = Turn(first, behind=2)
+    begun: list[int] = []
+
+    def follow() -> None:
+        for number in range(4):
+            with second.stage(number):
+                begun.append(number)
+        second.over()
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    for number in range(3):
+        with first.stage(number):
+            time.sleep(0.02)
+            assert len(begun) == max(number - 1, 0)
+    time.sleep(0.02)
+    assert begun == [0, 1]
+    first.over()
+    thread.join(5)
+    assert begun == [0, 1, 2, 3]
+
+
+def test_a_turn_that_failed_holds_nobody_up() -> None:
+    first = Turn()
+    second = Turn(first)
+    with pytest.raises(ValueError, match="in it"), first.stage(0):
+        raise ValueError("in it")
+    first.over()
+    for number in range(3):
+        with second.stage(number):
+            pass

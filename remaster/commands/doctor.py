@@ -230,7 +230,8 @@ def _enlarges(model: Network) -> bool:
 
     from remaster.frames import Color, Frame, FrameBatch, PixelLayout, VideoInfo
     from remaster.models.interpolation import Interpolation
-    from remaster.upscale import Upscaler, default_dtype
+    from remaster.paths import default_dtype
+    from remaster.upscale import Upscaler
 
     side, device = 32, torch.device("cpu")
     color = Color("bt709", "limited", "bt709", "bt709")

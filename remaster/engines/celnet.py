@@ -8,7 +8,8 @@ give the same numbers within the precision.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +18,22 @@ from torch import Tensor, nn
 
 from remaster.models.celnet import CelNet
 from remaster.regions import NO_HALO, Halo
+from remaster.transfer import Turn
 
-ROWS_IN_CACHE = 8
-"""Rows of cells finished together on a CPU: their floats stay in the second-level cache."""
+CELLS_IN_CACHE = 4096
+"""Cells finished together on a CPU: their floats stay in the second-level cache."""
+
+BEHIND = 3
+"""A layer may be renewed when it, and the two that read it, are done with the frame before."""
+
+MOST_SQUARES = 256
+"""Squares whose features are computed at once: what they are made of stays in the cache."""
+
+SQUARE_STEPS = {32: 4, 64: 8, 128: 16, MOST_SQUARES: 32}
+"""Of the number of squares computed at once, up to some number."""
+
+REACH = 1
+"""Cells that a convolution sees around one, but for the linear filter beside the trunk."""
 
 Convolve = Callable[[Tensor, Tensor | None, tuple[int, int]], Tensor]
 """(N, C, h, w), what is added to the result, and the rows and columns of zeros around."""
@@ -102,6 +116,153 @@ def can_pack(dtype: torch.dtype) -> bool:
     except (RuntimeError, AttributeError, NotImplementedError, TypeError):
         return False
     return all(torch.allclose(a.float(), b.float(), atol=0.05) for a, b in pairs)
+
+
+Result = tuple[tuple[Tensor, ...], Tensor]
+"""Code values of Y, Cb and Cr, and sums that are finite where everything computed was."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is kept of a whole padded frame, so that the next is computed only where it differs.
+
+    Row k of each tensor is cell k, row by row.
+    """
+
+    cells: Tensor
+    """(cells, 3 u^2) nominal fp32: the picture."""
+
+    layers: tuple[Tensor, ...]
+    """(cells, F) after the head and after both convolutions of every block."""
+
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Equal squares of cells, anywhere on a padded frame or past its edges."""
+
+    tops: Tensor
+    """(N,) int64, where the features are."""
+
+    lefts: Tensor
+    side: int
+
+    def __len__(self) -> int:
+        return len(self.tops)
+
+    def part(self, start: int, stop: int) -> Squares:
+        return Squares(self.tops[start:stop], self.lefts[start:stop], self.side)
+
+    def filled(self) -> Squares:
+        """One of few different numbers of squares, the last one several times.
+
+        Engines prepare themselves for every shape they meet.
+        """
+        more = _filled(len(self)) - len(self)
+        tops, lefts = (
+            torch.cat([axis, axis[-1:].expand(more)]) for axis in (self.tops, self.lefts)
+        )
+        return Squares(tops, lefts, self.side)
+
+    def windows(self, rows: int, columns: int, halo: int) -> Windows:
+        """The squares with `halo` around them, on a padded frame of so many cells."""
+        width = self.side + 2 * halo
+        down = self.tops[:, None] + torch.arange(-halo, self.side + halo, device=self.tops.device)
+        lefts = self.lefts - halo
+        starts = down.clamp(0, rows - 1) * columns + lefts[:, None]
+        edges = [down.min(), rows - 1 - down.max(), lefts.min(), columns - width - lefts.max()]
+        if min(map(int, edges)) >= 0:
+            return Windows(starts.flatten(), width)
+        across = lefts[:, None] + torch.arange(width, device=lefts.device)
+        past = ((down < 0) | (down >= rows))[:, :, None]
+        past = past | ((across < 0) | (across >= columns))[:, None]
+        return Windows(starts.flatten(), width, torch.nonzero(past.flatten()).flatten())
+
+    def runs(self, rows: int, columns: int) -> Runs:
+        """The cells of the squares that lie on a padded frame of so many cells."""
+        length = math.gcd(columns, int(self.lefts[0]), self.side)  # all lie on one grid
+        down = self.tops[:, None] + torch.arange(self.side, device=self.tops.device)
+        across = torch.arange(0, self.side, length, device=self.tops.device)
+        across = self.lefts[:, None] + across
+        places = (down * columns)[:, :, None] + across[:, None]
+        places = places.flatten().div_(length, rounding_mode="floor")
+        inside = ((down >= 0) & (down < rows))[:, :, None]
+        inside = (inside & ((across >= 0) & (across < columns))[:, None]).flatten()
+        if bool(inside.all()):
+            return Runs(places, length)
+        chosen = torch.nonzero(inside).flatten()
+        return Runs(places[chosen], length, chosen)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Rows of cells side by side, out of all cells of a frame."""
+
+    starts: Tensor
+    """(n,): the first cell of each."""
+
+    width: int
+    past: Tensor | None = None
+    """Which cells of all windows lie past the frame's edges; None if none does."""
+
+    def gathered(self, kept: Tensor) -> Tensor:
+        """(cells, C) to (n width, C): zeros past the edges, as every layer pads."""
+        count, channels = kept.shape
+        if self.past is None:
+            size = (count - self.width + 1, self.width * channels)
+            overlapping = kept.as_strided(size, (channels, 1), kept.storage_offset())
+            return overlapping.index_select(0, self.starts).view(-1, channels)
+        cells = self.starts[:, None] + torch.arange(self.width, device=self.starts.device)
+        found = kept.index_select(0, cells.clamp_(0, count - 1).flatten())
+        return found.index_fill_(0, self.past, 0)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Cells side by side that are kept together."""
+
+    places: Tensor
+    length: int
+    chosen: Tensor | None = None
+    """Which runs of a result these are; None: all."""
+
+    def put(self, values: Tensor, kept: Tensor) -> None:
+        """(n, C) into (cells, C)."""
+        runs, target = (self._in_runs(cells) for cells in (values, kept))
+        if self.chosen is not None:
+            runs = runs.index_select(0, self.chosen)
+        target.index_copy_(0, self.places, runs)
+
+    def _in_runs(self, cells: Tensor) -> Tensor:
+        """(n, C) to (n / length, length C), as wider numbers where they fit: fewer to move."""
+        runs = cells.view(-1, self.length * cells.shape[1])
+        fits = runs.shape[1] * runs.element_size() % torch.int64.itemsize == 0
+        return runs.view(torch.int64) if fits else runs
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Squares that are computed at once, and where in the features they are."""
+
+    side: int
+    inner: Windows
+    outer: Windows
+    """With one cell around."""
+
+    runs: Runs
+
+
+def _bounds(count: int) -> list[tuple[int, int]]:
+    """Where parts of at most `MOST_SQUARES` of so many begin and end."""
+    return [(i, min(i + MOST_SQUARES, count)) for i in range(0, count, MOST_SQUARES)]
+
+
+def _filled(count: int) -> int:
+    """How many squares are computed for so many: a multiple of a step that grows with them."""
+    step = next(step for most, step in SQUARE_STEPS.items() if count <= most)
+    return -(-count // step) * step
 
 
 @dataclass(frozen=True)
@@ -219,6 +380,16 @@ class CelNetEngine:
             total += products * h * w
         return total
 
+    def renewed_products(self, squares: Squares, num_shown: int) -> int:
+        """Multiply-adds to renew squares, those that come several times included."""
+        tails = sum(tail.convolution.products + tail.skip.products for tail in self.tails)
+        trunk = sum(products for products, _ in self._layers()) - tails
+        whole, shown = (
+            sum(_filled(stop - start) for start, stop in _bounds(count))
+            for count in (len(squares), num_shown)
+        )
+        return squares.side**2 * (whole * trunk + shown * tails)
+
     def _layers(self) -> Iterator[tuple[int, int]]:
         """Multiply-adds a cell, and how many cells around what is wanted each layer gives."""
         trunk = [self.head, *itertools.chain.from_iterable(self.blocks)]
@@ -227,7 +398,7 @@ class CelNetEngine:
         for tail in self.tails:
             yield tail.convolution.products + tail.skip.products, 0
 
-    def __call__(self, ycc: Tensor, halo: Halo = NO_HALO) -> tuple[tuple[Tensor, ...], Tensor]:
+    def __call__(self, ycc: Tensor, halo: Halo = NO_HALO) -> Result:
         """Enlarge (N, 3, H, W) nominal fp32, sides multiples of the grid.
 
         Args:
@@ -240,22 +411,130 @@ class CelNetEngine:
             Y, Cb and Cr code values of (N, H, W) without its halo, each side times s, and the
             chroma's size; and (N,) sums that are finite where everything the network computed was.
         """
-        have = halo.divided(self.grid)
+        have, reach = halo.divided(self.grid), self.reach - 1
+        cells, narrow = self._cells(ycc)
+        x = self.head(narrow, have, have.within(reach))
+        for block in self.blocks:
+            x = self._block(block, x, have.within(reach), reach - 2)
+            reach -= 2
+        return self._planes(cells, narrow, have, x, have.within(reach))
+
+    def remembered(self, ycc: Tensor) -> tuple[Result, Features]:
+        """One whole padded frame, as in a call; and what to keep for those that change little."""
+        cells, narrow = self._cells(ycc)
+        x = self.head(narrow, NO_HALO, NO_HALO)
+        layers = [x]
+        for first, second in self.blocks:
+            between = first(x, NO_HALO, NO_HALO)
+            x = second(between, NO_HALO, NO_HALO, x.clone())
+            layers += [between, x]
+        result = self._planes(cells, narrow, NO_HALO, x, NO_HALO)
+        rows, columns = cells.shape[-2:]
+        return result, Features(_by_cell(cells), tuple(map(_by_cell, layers)), rows, columns)
+
+    def renewed(
+        self,
+        features: Features,
+        pictures: Iterable[tuple[Tensor, int, int]],
+        squares: Squares,
+        num_shown: int,
+        turn: Turn,
+    ) -> Result:
+        """Enlarge what changed in a frame, out of what is kept of the one before, and keep it.
+
+        Every layer computes the same squares, and nothing around them.
+
+        Args:
+            features: of the frame before; become those of this one.
+            pictures: (1, 3, h, w) nominal fp32 where samples changed, and the row and the column of
+                cells in the padded frame where each begins.
+            squares: to compute: whatever lies within the influence of what changed.
+            num_shown: so many of them, the first ones, are enlarged; the others lie in the padding.
+            turn: one stage for each layer, and one for the tails; `BEHIND` the one before.
+
+        Returns:
+            As of a call, for every square that is shown.
+        """
+        reach, layers = max(tail.skip.reach for tail in self.tails), features.layers
+        parts = [self._part(squares.part(i, j), features) for i, j in _bounds(len(squares))]
+        shown = [squares.part(i, j).filled() for i, j in _bounds(num_shown)]
+        with turn.stage(0):
+            for picture, top, left in pictures:
+                self._take(features, picture, top, left)
+            seen = [self._gathered(features.cells, features, some, reach) for some in shown]
+            self._renew(parts, self.head, features.cells, layers[0])
+        for k, (first, second) in enumerate(self.blocks):
+            before, between, after = layers[2 * k : 2 * k + 3]
+            with turn.stage(2 * k + 1):
+                self._renew(parts, first, before, between)
+            with turn.stage(2 * k + 2):
+                self._renew(parts, second, between, after, before)
+        with turn.stage(len(layers)):
+            last = [self._gathered(layers[-1], features, some, REACH) for some in shown]
+        wide, narrow = around(reach), around(REACH)
+        results = [
+            self._planes(cells, cells.to(self.dtype), wide, x, narrow)
+            for cells, x in zip(seen, last)
+        ]
+        planes = zip(*(planes for planes, _ in results))
+        total = torch.cat([total for _, total in results])
+        return tuple(torch.cat(parts)[:num_shown] for parts in planes), total[:num_shown]
+
+    def _part(self, squares: Squares, features: Features) -> _Part:
+        squares, size = squares.filled(), (features.rows, features.columns)
+        inner, outer = (squares.windows(*size, halo) for halo in (0, REACH))
+        return _Part(squares.side, inner, outer, squares.runs(*size))
+
+    def _gathered(self, kept: Tensor, features: Features, squares: Squares, halo: int) -> Tensor:
+        """(cells, C) to (N, C, side + 2 halo, the same)."""
+        windows = squares.windows(features.rows, features.columns, halo)
+        return _in_squares(windows.gathered(kept), squares.side + 2 * halo)
+
+    def _take(self, features: Features, picture: Tensor, top: int, left: int) -> None:
+        cells = F.pixel_unshuffle(picture, self.grid)[0].permute(1, 2, 0)
+        kept = features.cells.view(features.rows, features.columns, -1)
+        kept[top : top + cells.shape[0], left : left + cells.shape[1]] = cells
+
+    def _renew(
+        self,
+        parts: Sequence[_Part],
+        layer: Convolution,
+        source: Tensor,
+        target: Tensor,
+        other: Tensor | None = None,
+    ) -> None:
+        """Compute one layer's squares from what is kept of another, and keep them."""
+        for part in parts:
+            side = part.side
+            x = _in_squares(part.outer.gathered(source).to(self.dtype), side + 2 * REACH)
+            added = None if other is None else _in_squares(part.inner.gathered(other), side)
+            y = _by_cell(layer(x, around(REACH), NO_HALO, added))
+            part.runs.put(y, target)
+
+    def _cells(self, ycc: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3 u^2, h, w), in floats and in the convolutions' type."""
         cells = F.pixel_unshuffle(ycc, self.grid)
         cells = cells.contiguous(memory_format=torch.channels_last)
-        narrow = cells.to(self.dtype)
-        wanted = NO_HALO.cut(cells, have)
-        source = wanted.permute(0, 2, 3, 1).flatten(0, 1) * self.scale + self.offset
-        reach = self.reach - 1
-        around = have.within(reach)
-        x = self.head(narrow, have, around)
-        for first, second in self.blocks:
-            between, after = have.within(reach - 1), have.within(reach - 2)
-            kept = after.cut(x, around).contiguous(memory_format=torch.channels_last)
-            x = second(first(x, around, between), between, after, kept)
-            around, reach = after, reach - 2
+        return cells, cells.to(self.dtype)
+
+    def _block(
+        self, block: tuple[Convolution, Convolution], x: Tensor, have: Halo, reach: int
+    ) -> Tensor:
+        """Features with `have` around what is wanted to those of the next block with `reach`.
+
+        `x` itself is changed where the result has its size.
+        """
+        between, after = have.within(reach + 1), have.within(reach)
+        first, second = block
+        kept = after.cut(x, have).contiguous(memory_format=torch.channels_last)
+        return second(first(x, have, between), between, after, kept)
+
+    def _planes(self, cells: Tensor, narrow: Tensor, have: Halo, x: Tensor, around: Halo) -> Result:
+        """Code values of every plane from cells and from features `x`, each with its halo."""
+        inside = NO_HALO.cut(cells, have)
+        source = inside.permute(0, 2, 3, 1).flatten(0, 1) * self.scale + self.offset
         planes: list[Tensor] = []
-        total = torch.zeros(len(ycc), device=self.device)
+        total = torch.zeros(len(cells), device=self.device)
         for tail in self.tails:
             delta = tail.convolution(x, around, NO_HALO)
             delta = tail.skip(narrow, have, NO_HALO, delta)
@@ -264,7 +543,7 @@ class CelNetEngine:
             area = tail.side**2
             for k in range(tail.planes):
                 plane = _shuffle(codes[..., k * area : (k + 1) * area], tail.side)
-                planes.append(plane.view(len(ycc), -1, plane.shape[1]))
+                planes.append(plane.view(len(cells), -1, plane.shape[1]))
         return tuple(planes), total
 
     def _sum(self, delta: Tensor) -> Tensor:
@@ -276,13 +555,28 @@ class CelNetEngine:
         """Add the nearest source pixel, round and clip: (N h, w, C) to codes of that shape."""
         h, w, channels = delta.shape
         codes = torch.empty(h, w, channels, dtype=self.code_dtype, device=delta.device)
-        step = ROWS_IN_CACHE if delta.device.type == "cpu" else h
+        step = max(CELLS_IN_CACHE // w, 1) if delta.device.type == "cpu" else h
         for row in range(0, h, step):
             rows = slice(row, row + step)
             sums = delta[rows].reshape(-1, channels).float()
             sums.addmm_(source[rows].reshape(-1, source.shape[-1]), nearest)
             codes[rows].view(-1, channels).copy_(sums.clamp_(0, self.top + 0.499))
         return codes
+
+
+def around(reach: int) -> Halo:
+    """The same on each side."""
+    return Halo(reach, reach, reach, reach)
+
+
+def _in_squares(cells: Tensor, side: int) -> Tensor:
+    """(N side^2, C) to (N, C, side, side)."""
+    return cells.view(-1, side, side, cells.shape[1]).permute(0, 3, 1, 2)
+
+
+def _by_cell(x: Tensor) -> Tensor:
+    """(N, C, h, w) to (N h w, C), a view where the channels lie together."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
 _RUNS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
