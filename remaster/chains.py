@@ -60,7 +60,7 @@ class Tiles:
     """Squares of `CELL` source pixels, on a grid over the frame, at the network's scale."""
 
     rows: Tensor
-    """(N,) int64: of the grid."""
+    """(N,) int64 on the CPU: of the grid."""
 
     columns: Tensor
     planes: Planes
@@ -134,7 +134,7 @@ class Chains:
         enlarger, engine = self._enlarger, self._engine
         codes, grid, before = _alone(frame.planes), engine.grid, enlarger.padding
         places, num_shown = self._squares(frame)
-        corners = torch.from_numpy(places).to(codes[0].device)
+        corners = torch.from_numpy(places)
         tops, lefts = ((axis * CELL + before) // grid for axis in corners.unbind(1))
         squares = Squares(tops, lefts, CELL // grid)
         pictures = (

@@ -411,14 +411,14 @@ def put_tiles(target: Tensor, tiles: Tensor, rows: Tensor, columns: Tensor) -> N
             target, tiles = target.view(wide), tiles.contiguous().view(wide)
             width, across, lefts = width // size, across // size, lefts // size
             break
-    down_places = tops[:, None] + torch.arange(down, device=rows.device)
-    across_places = lefts[:, None] + torch.arange(across, device=rows.device)
+    down_places = tops[:, None] + torch.arange(down)
+    across_places = lefts[:, None] + torch.arange(across)
     places = (down_places[:, :, None] * width + across_places[:, None]).flatten()
     inside = ((down_places < height)[:, :, None] & (across_places < width)[:, None]).flatten()
     samples = tiles.reshape(-1)
     if not bool(inside.all()):
-        places, samples = places[inside], samples[inside]
-    target.view(-1).index_copy_(0, places, samples)
+        places, samples = places[inside], samples[inside.to(samples.device)]
+    target.view(-1).index_copy_(0, places.to(target.device), samples)
 
 
 def held_alike(batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:

@@ -144,7 +144,7 @@ class Squares:
     """Equal squares of cells, anywhere on a padded frame or past its edges."""
 
     tops: Tensor
-    """(N,) int64, where the features are."""
+    """(N,) int64, on the CPU: what is asked of places needs no wait for a device."""
 
     lefts: Tensor
     side: int
@@ -169,13 +169,13 @@ class Squares:
     def windows(self, rows: int, columns: int, halo: int) -> Windows:
         """The squares with `halo` around them, on a padded frame of so many cells."""
         width = self.side + 2 * halo
-        down = self.tops[:, None] + torch.arange(-halo, self.side + halo, device=self.tops.device)
+        down = self.tops[:, None] + torch.arange(-halo, self.side + halo)
         lefts = self.lefts - halo
         starts = down.clamp(0, rows - 1) * columns + lefts[:, None]
         edges = [down.min(), rows - 1 - down.max(), lefts.min(), columns - width - lefts.max()]
         if min(map(int, edges)) >= 0:
             return Windows(starts.flatten(), width)
-        across = lefts[:, None] + torch.arange(width, device=lefts.device)
+        across = lefts[:, None] + torch.arange(width)
         past = ((down < 0) | (down >= rows))[:, :, None]
         past = past | ((across < 0) | (across >= columns))[:, None]
         return Windows(starts.flatten(), width, torch.nonzero(past.flatten()).flatten())
@@ -183,9 +183,8 @@ class Squares:
     def runs(self, rows: int, columns: int) -> Runs:
         """The cells of the squares that lie on a padded frame of so many cells."""
         length = math.gcd(columns, int(self.lefts[0]), self.side)  # all lie on one grid
-        down = self.tops[:, None] + torch.arange(self.side, device=self.tops.device)
-        across = torch.arange(0, self.side, length, device=self.tops.device)
-        across = self.lefts[:, None] + across
+        down = self.tops[:, None] + torch.arange(self.side)
+        across = self.lefts[:, None] + torch.arange(0, self.side, length)
         places = (down * columns)[:, :, None] + across[:, None]
         places = places.flatten().div_(length, rounding_mode="floor")
         inside = ((down >= 0) & (down < rows))[:, :, None]
@@ -207,6 +206,10 @@ class Windows:
     past: Tensor | None = None
     """Which cells of all windows lie past the frame's edges; None if none does."""
 
+    def to(self, device: torch.device) -> Windows:
+        past = None if self.past is None else self.past.to(device)
+        return Windows(self.starts.to(device), self.width, past)
+
     def gathered(self, kept: Tensor) -> Tensor:
         """(cells, C) to (n width, C): zeros past the edges, as every layer pads."""
         count, channels = kept.shape
@@ -227,6 +230,10 @@ class Runs:
     length: int
     chosen: Tensor | None = None
     """Which runs of a result these are; None: all."""
+
+    def to(self, device: torch.device) -> Runs:
+        chosen = None if self.chosen is None else self.chosen.to(device)
+        return Runs(self.places.to(device), self.length, chosen)
 
     def put(self, values: Tensor, kept: Tensor) -> None:
         """(n, C) into (cells, C)."""
@@ -471,7 +478,7 @@ class CelNetEngine:
                 self._renew(parts, second, between, after, before)
         with turn.stage(len(layers)):
             last = [self._gathered(layers[-1], features, some, REACH) for some in shown]
-        wide, narrow = around(reach), around(REACH)
+        wide, narrow = all_round(reach), all_round(REACH)
         results = [
             self._planes(cells, cells.to(self.dtype), wide, x, narrow)
             for cells, x in zip(seen, last)
@@ -482,12 +489,12 @@ class CelNetEngine:
 
     def _part(self, squares: Squares, features: Features) -> _Part:
         squares, size = squares.filled(), (features.rows, features.columns)
-        inner, outer = (squares.windows(*size, halo) for halo in (0, REACH))
-        return _Part(squares.side, inner, outer, squares.runs(*size))
+        inner, outer = (squares.windows(*size, halo).to(self.device) for halo in (0, REACH))
+        return _Part(squares.side, inner, outer, squares.runs(*size).to(self.device))
 
     def _gathered(self, kept: Tensor, features: Features, squares: Squares, halo: int) -> Tensor:
         """(cells, C) to (N, C, side + 2 halo, the same)."""
-        windows = squares.windows(features.rows, features.columns, halo)
+        windows = squares.windows(features.rows, features.columns, halo).to(self.device)
         return _in_squares(windows.gathered(kept), squares.side + 2 * halo)
 
     def _take(self, features: Features, picture: Tensor, top: int, left: int) -> None:
@@ -508,7 +515,7 @@ class CelNetEngine:
             side = part.side
             x = _in_squares(part.outer.gathered(source).to(self.dtype), side + 2 * REACH)
             added = None if other is None else _in_squares(part.inner.gathered(other), side)
-            y = _by_cell(layer(x, around(REACH), NO_HALO, added))
+            y = _by_cell(layer(x, all_round(REACH), NO_HALO, added))
             part.runs.put(y, target)
 
     def _cells(self, ycc: Tensor) -> tuple[Tensor, Tensor]:
@@ -564,7 +571,7 @@ class CelNetEngine:
         return codes
 
 
-def around(reach: int) -> Halo:
+def all_round(reach: int) -> Halo:
     """The same on each side."""
     return Halo(reach, reach, reach, reach)
 
