@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from remaster.engines.celnet import BEHIND, CelNetEngine, Features, Squares
+from remaster.engines.celnet import BEHIND, CelNetEngine
+from remaster.engines.features import Features, Squares
 from remaster.enlarging import Enlarger
 from remaster.frames import CELL, Frame
 from remaster.paths import Planes
