@@ -92,6 +92,8 @@ def _document(plan: Plan, job: Job, container: str, expected: Forecast) -> dict[
             "pixel_format": plan.encoding.pixel_format,
             "options": dict(plan.encoding.options),
         },
+        "reuse": plan.reuse,
+        "smooth": plan.smooth,
         "color": color_fields(video.color),
         "color_assumed": list(source.guessed),
         "output_color": color_fields(target.color),
@@ -114,6 +116,13 @@ def _document(plan: Plan, job: Job, container: str, expected: Forecast) -> dict[
             "about": _about([expected]),
         },
     }
+
+
+REUSE = {
+    "drawings": "drawings found and kept",
+    "exact": "what repeats to the bit is kept",
+    "off": "every frame computed",
+}
 
 
 def _is_kept(chapter: Chapter, plan: Plan) -> bool:
@@ -144,6 +153,8 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     size, size_out = ("x".join(map(str, found[key])) for key in ("size", "output_size"))
     yield "picture", f"{size} to {size_out}"
     yield "network", f"{found['model']} on {found['device']}, {found['precision']}"
+    smooth = f", what moves smoothed by {found['smooth']:g}" if found["smooth"] else ""
+    yield "reuse", f"{REUSE[found['reuse']]}{smooth}"
     encoder = found["encoder"]
     settings = " ".join(f"{name}={value}" for name, value in encoder["options"].items())
     yield "encoder", f"{encoder['codec']} {encoder['pixel_format']}, {settings}".rstrip(", ")

@@ -43,7 +43,8 @@ def test_everything_is_said_and_nothing_written(tmp_path: Path) -> None:
     result = call(source, "-o", tmp_path / "out.mp4", "--dry-run", "--crf", "20")
     assert result.exit_code == 0, result.output
     for words in (
-        "64x48 to 128x96", "fast-x2 on cpu", "libx264 yuv420p", "crf=20 preset=medium",
+        "64x48 to 128x96", "fast-x2 on cpu", "drawings found and kept", "libx264 yuv420p",
+        "crf=20 preset=medium",
         "bt470bg", "(assumed)", "2 chapters", "ac3", "jpn", "copied",
         "becomes mov_text: mp4 files cannot hold ass", "left out: mp4 files cannot hold",
         "for 20 frames", "fps", "nothing was written",
