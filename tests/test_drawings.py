@@ -368,6 +368,14 @@ def test_a_mouth_opens_in_its_very_frame(
         assert float(spots.max()) < 2.5 + 1.5 * sigma
 
 
+def test_a_picture_is_continued_where_the_next_new_one_keeps_part_of_it() -> None:
+    opened = with_spot(FACE, 30, 40, 6, 10, 60)
+    frames, _ = found(film([FACE] * 3 + [opened] * 2 + [OTHER] * 2 + [FACE] + [OTHER] * 60))
+    at = {i: frame.is_continued for i, frame in enumerate(frames) if not frame.is_held}
+    # The last is held for as long as can be seen: something may change yet.
+    assert at == {0: True, 3: False, 5: False, 7: False, 8: True}
+
+
 @pytest.mark.parametrize("sigma", [0, 1, 2, 4])
 def test_a_mouth_in_grain_is_never_missed(sigma: float) -> None:
     opened = with_spot(FACE, 76, 67, 6, 10, 25)
