@@ -29,6 +29,7 @@ from torch import Tensor
 
 from remaster.frames import CELL, PixelLayout
 from remaster.squares import (
+    SAMPLES,
     STILL,
     Grid,
     Mask,
@@ -127,30 +128,32 @@ def small_picture(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
     """
     order = (1, 0, 2) if layout.subsampling == "rgb" else range(len(planes))
     height, width = planes[0].shape
-    size = tuple(-(-n // CELL) * _SIDE for n in (height, width))
-    level = 1 / 2 ** (layout.bit_depth - 8)
+    rows, columns = (-(-n // CELL) * _SIDE for n in (height, width))
+    small = torch.empty(len(planes), rows, columns, device=planes[0].device)
     down, across = layout.chroma_step
-    parts = []
-    for index in order:
+    for target, index in zip(small, order):
         step = (1, 1) if index == 0 or layout.subsampling == "rgb" else (down, across)
-        part = _halved(_halved(planes[index].float(), 0, 2 // step[0]), 1, 2 // step[1])
-        rows, columns = size[0] - part.shape[0], size[1] - part.shape[1]
-        if rows or columns:
-            part = F.pad(part[None, None], (0, columns, 0, rows), mode="replicate")[0, 0]
-        parts.append(part)
-    small = torch.stack(parts)
-    return small if level == 1 else small.mul_(level)
+        part = planes[index]
+        for axis in (0, 1):
+            part = _sums_of_two(part, axis) if step[axis] == 1 else part
+        bottom, right = part.shape
+        target[:bottom, :right] = part
+        level = 2 ** (layout.bit_depth - 8) * 4 / (step[0] * step[1])
+        if level != 1:
+            target[:bottom, :right] *= 1 / level
+        target[bottom:, :right] = target[bottom - 1, :right]
+        target[:, right:] = target[:, right - 1 : right]
+    return small
 
 
-def _halved(plane: Tensor, axis: int, factor: int) -> Tensor:
-    """Means of two rows (axis 0) or columns (axis 1), if the factor is 2."""
-    if factor == 1:
-        return plane
+def _sums_of_two(plane: Tensor, axis: int) -> Tensor:
+    """Of rows (axis 0) or columns (axis 1); an odd last one counts twice."""
+    if plane.dtype == torch.uint8:
+        plane = plane.short()
     length = plane.shape[axis]
     if length % 2:
         plane = torch.cat([plane, plane.narrow(axis, length - 1, 1)], axis)
-    first, second = (plane[i::2] if axis == 0 else plane[:, i::2] for i in (0, 1))
-    return (first + second).mul_(0.5)
+    return plane[::2] + plane[1::2] if axis == 0 else plane[:, ::2] + plane[:, 1::2]
 
 
 def compare(now: Tensor, before: Tensor, earlier: Tensor | None) -> PairNoise:
@@ -158,9 +161,10 @@ def compare(now: Tensor, before: Tensor, earlier: Tensor | None) -> PairNoise:
     difference = now - before
     planes = _spots(difference)
     two = None if earlier is None else calm(_spots(now[:1] - earlier[:1])[0])
-    spots = planes.max(0)
-    is_cut = float((np.abs(_means(difference[0])) > _CUT_LEVEL).mean()) > _CUT_SHARE
-    return PairNoise(one=calm(planes[0]), two=two, unrest=_unrest(spots), is_cut=is_cut)
+    # No square's mean differs by more than its spot.
+    is_cut = _share(planes[0] > _CUT_LEVEL) > _CUT_SHARE
+    is_cut = is_cut and _share(np.abs(_sums(difference[:1])) > _CUT_LEVEL * SAMPLES) > _CUT_SHARE
+    return PairNoise(calm(planes[0]), two, _unrest(planes.max(0)), is_cut)
 
 
 def shot_noise(pairs: Sequence[PairNoise]) -> Noise:
@@ -195,28 +199,34 @@ class Reference:
         """(rows, columns) bool on the CPU: which squares are new in this picture."""
         self.accepted = 0.0
         if self._mean is None or is_cut:
-            self._mean = small.clone()
-            shape = small.shape[1] // _SIDE, small.shape[2] // _SIDE
-            self._exposures = np.ones(shape, np.float32)
-            self._looks_further = True
-            return torch.ones(shape, dtype=torch.bool)
+            return self._begin(small)
         difference = small - self._mean
         spots = _spots(difference).max(0)
         now = calm(spots)
         level = min(max(now, noise.level), 2 * noise.level)
         bound = _BASE + _BY_NOISE * math.sqrt(level) + min(_BY_UNREST * noise.unrest, _MOST_UNREST)
+        if _share(spots > bound * (1 + _YOUNG / self._exposures)) > _MOST:
+            return self._begin(small)
         clipped = difference.clamp(-bound, bound)
+        sums = _sums(clipped)
         over = spots > max(_AT_ALL, _OVER_NOISE * level)
-        strong, new = self._alone(spots, _sums(clipped), bound, over)
+        strong, new = self._alone(spots, sums, bound, over)
         if self._looks_further or now > _UNUSUAL * noise.level + _AT_ALL:
-            new |= self._together(strong, spots, clipped, over)
+            new |= self._together(strong, spots, clipped[0], sums, over)
         else:
             self._looks_further = True
-        new = np.ones_like(new) if new.mean() > _MOST else new
-        if not new.all():
-            self.accepted = float(spots[~new].max())
+        if _share(new) > _MOST:
+            return self._begin(small)
+        self.accepted = float(spots[~new].max())
         self._take(difference, new)
         return torch.from_numpy(new)
+
+    def _begin(self, small: Tensor) -> Tensor:
+        """All of the picture is new."""
+        self._mean = small.clone()
+        self._exposures = np.ones((small.shape[1] // _SIDE, small.shape[2] // _SIDE), np.float32)
+        self._looks_further = True
+        return torch.ones(self._exposures.shape, dtype=torch.bool)
 
     def _alone(
         self, spots: Grid, sums: npt.NDArray[np.float32], bound: float, over: Mask
@@ -235,14 +245,21 @@ class Reference:
             new |= (density(strong, _DENSE_REACH) > _DENSE) & over
         return strong, new
 
-    def _together(self, strong: Mask, spots: Grid, clipped: Tensor, over: Mask) -> Mask:
+    def _together(
+        self,
+        strong: Mask,
+        spots: Grid,
+        luma: Tensor,
+        sums: npt.NDArray[np.float32],
+        over: Mask,
+    ) -> Mask:
         """What changes together with others.
 
         Where nothing does, the next picture is spared the search: what is this slow can wait.
         """
         assert self._mean is not None
         counted = ~grown(strong, 1) if strong.any() else ~strong
-        products = _products(self._mean[0], clipped)
+        products = np.concatenate([_slopes(self._mean[0], luma), sums])
         moving, lifted, all_moves = changes_together(products, counted)
         self._looks_further = all_moves or bool(moving.any() or lifted.any())
         new: Mask = lifted | (moving & over)
@@ -264,15 +281,11 @@ def _spots(difference: Tensor) -> npt.NDArray[np.float32]:
     rows = difference[:, 1:] + difference[:, :-1]
     means = torch.zeros_like(difference)
     torch.add(rows[:, :, 1:], rows[:, :, :-1], out=means[:, :-1, :-1])
-    spots = _blocks(means.abs_()).amax(-2).unflatten(-1, (-1, _SIDE)).amax(-1)
-    found: npt.NDArray[np.float32] = spots.mul_(0.25).cpu().numpy()
-    return found
-
-
-def _means(plane: Tensor) -> Grid:
-    """(h, w) to (rows, columns)."""
-    means: Grid = _blocks(plane).mean(-2).unflatten(-1, (-1, _SIDE)).mean(-1).cpu().numpy()
-    return means
+    along = _blocks(means.abs_()).amax(-2).cpu().numpy()
+    pairs = np.maximum(along[:, :, ::2], along[:, :, 1::2])
+    spots: npt.NDArray[np.float32] = np.maximum(pairs[:, :, ::2], pairs[:, :, 1::2])
+    spots *= 0.25
+    return spots
 
 
 def _blocks(x: Tensor) -> Tensor:
@@ -290,23 +303,31 @@ def _unrest(spots: Grid) -> float:
     return max(unrest, quantile(around, _AROUND)) if around.size >= 12 else unrest
 
 
-def _products(mean: Tensor, clipped: Tensor) -> npt.NDArray[np.float32]:
-    """(h, w) of luma and a (C, h, w) difference to (4 + C, rows, columns).
+def _slopes(mean: Tensor, difference: Tensor) -> npt.NDArray[np.float32]:
+    """Two (h, w) pictures to (4, rows, columns).
 
-    What `changes_together` looks at.
+    Sums over each square: of the squares of the first one's gradients across and down, and of the
+    second one times each.
     """
-    parts = clipped.new_zeros(4 + len(clipped), *mean.shape)
+    parts = mean.new_empty(4, *mean.shape)
+    parts[0, :, 0], parts[0, :, -1], parts[1, 0], parts[1, -1] = 0, 0, 0, 0
     torch.sub(mean[:, 2:], mean[:, :-2], out=parts[0, :, 1:-1])
     torch.sub(mean[2:], mean[:-2], out=parts[1, 1:-1])
-    parts[:2] *= 0.5
-    torch.mul(parts[:2], clipped[0], out=parts[2:4])
+    torch.mul(parts[:2], difference, out=parts[2:])
     parts[:2].square_()
-    parts[4:] = clipped
-    return _sums(parts)
+    sums = _sums(parts)
+    sums[:2] *= 0.25
+    sums[2:] *= 0.5
+    return sums
 
 
 def _sums(planes: Tensor) -> npt.NDArray[np.float32]:
     """(C, h, w) to (C, rows, columns): over each square."""
-    sums = _blocks(planes).sum(-2).unflatten(-1, (-1, _SIDE)).sum(-1)
-    found: npt.NDArray[np.float32] = sums.cpu().numpy()
-    return found
+    along = _blocks(planes).sum(-2).cpu().numpy()
+    pairs = along[:, :, ::2] + along[:, :, 1::2]
+    sums: npt.NDArray[np.float32] = pairs[:, :, ::2] + pairs[:, :, 1::2]
+    return sums
+
+
+def _share(mask: Mask) -> float:
+    return np.count_nonzero(mask) / mask.size
