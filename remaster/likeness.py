@@ -24,7 +24,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from remaster.frames import CELL, PixelLayout
@@ -43,6 +42,9 @@ from remaster.squares import (
 
 __all__ = [
     "FUSED",
+    "LEVEL",
+    "OLDEST",
+    "SETTLED",
     "Noise",
     "PairNoise",
     "Reference",
@@ -54,8 +56,14 @@ __all__ = [
 FUSED = 48
 """Exposures at most that a drawing is the mean of."""
 
+SETTLED = 16
+"""Exposures at most in the mean that later ones are held against."""
+
 OLDEST = 250
 """Frames after which a square is taken anew, whatever it shows: no mistake lasts longer."""
+
+LEVEL = 32
+"""Units of a small picture in a level: as fine as sums of four differences fit into int16."""
 
 _SIDE = CELL // 2
 """Samples of a square's side at half size."""
@@ -93,6 +101,10 @@ _OVER_NOISE = 2.5
 _MOST = 0.5
 """When more of a frame is new than this, all of it is."""
 
+_GOES_ON = 0.7
+"""What was found to move still does if its calmer tiles differ by so much of what they did: every
+second picture of a pan is spared the search."""
+
 _CUT_SHARE, _CUT_LEVEL = 0.7, 6.0
 """A cut changes the mean of so many squares by so many levels; grain leaves means alone."""
 
@@ -112,6 +124,9 @@ class PairNoise:
 
     is_cut: bool
 
+    spots: Grid
+    """The largest difference of each square, in all planes."""
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -122,25 +137,25 @@ class Noise:
 
 
 def small_picture(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
-    """Planes at half size, (C, 4 rows, 4 columns) float32 in levels; rows and columns of squares.
+    """Planes at half size, (C, 4 rows, 4 columns) int16 in units of 1/LEVEL level.
 
-    Luma first (green of R'G'B'). Odd ends are filled with the last row or column.
+    Rows and columns of squares. Luma first (green of R'G'B'). Odd ends are filled with the last
+    row or column.
     """
     order = (1, 0, 2) if layout.subsampling == "rgb" else range(len(planes))
     height, width = planes[0].shape
     rows, columns = (-(-n // CELL) * _SIDE for n in (height, width))
-    small = torch.empty(len(planes), rows, columns, device=planes[0].device)
+    small = torch.empty(len(planes), rows, columns, dtype=torch.int16, device=planes[0].device)
     down, across = layout.chroma_step
     for target, index in zip(small, order):
         step = (1, 1) if index == 0 or layout.subsampling == "rgb" else (down, across)
-        part = planes[index]
+        part = planes[index].short()
         for axis in (0, 1):
             part = _sums_of_two(part, axis) if step[axis] == 1 else part
         bottom, right = part.shape
-        target[:bottom, :right] = part
-        level = 2 ** (layout.bit_depth - 8) * 4 / (step[0] * step[1])
-        if level != 1:
-            target[:bottom, :right] *= 1 / level
+        units = LEVEL * step[0] * step[1] / (4 * 2 ** (layout.bit_depth - 8))
+        shown = target[:bottom, :right]
+        torch.mul(part, int(units), out=shown) if units >= 1 else shown.copy_(part >> 1)
         target[bottom:, :right] = target[bottom - 1, :right]
         target[:, right:] = target[:, right - 1 : right]
     return small
@@ -148,8 +163,6 @@ def small_picture(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
 
 def _sums_of_two(plane: Tensor, axis: int) -> Tensor:
     """Of rows (axis 0) or columns (axis 1); an odd last one counts twice."""
-    if plane.dtype == torch.uint8:
-        plane = plane.short()
     length = plane.shape[axis]
     if length % 2:
         plane = torch.cat([plane, plane.narrow(axis, length - 1, 1)], axis)
@@ -161,10 +174,12 @@ def compare(now: Tensor, before: Tensor, earlier: Tensor | None) -> PairNoise:
     difference = now - before
     planes = _spots(difference)
     two = None if earlier is None else calm(_spots(now[:1] - earlier[:1])[0])
-    # No square's mean differs by more than its spot.
-    is_cut = _share(planes[0] > _CUT_LEVEL) > _CUT_SHARE
-    is_cut = is_cut and _share(np.abs(_sums(difference[:1])) > _CUT_LEVEL * SAMPLES) > _CUT_SHARE
-    return PairNoise(calm(planes[0]), two, _unrest(planes.max(0)), is_cut)
+    spots = planes.max(0)
+    is_cut = _share(planes[0] > _CUT_LEVEL) > _CUT_SHARE  # no mean is larger than its spot
+    if is_cut:
+        means = np.abs(_sums(difference[:1].float())) / SAMPLES
+        is_cut = _share(means > _CUT_LEVEL) > _CUT_SHARE
+    return PairNoise(calm(planes[0]), two, _unrest(spots), is_cut, spots)
 
 
 def shot_noise(pairs: Sequence[PairNoise]) -> Noise:
@@ -190,42 +205,56 @@ class Reference:
 
     def __init__(self) -> None:
         self._mean: Tensor | None = None
+        self._is_picture_before = False
         self._exposures: Grid = np.zeros((0, 0), np.float32)
         self._looks_further = True
+        self._moved = math.inf
+        """What the calmer tiles differed by when a search found all new for a second time."""
         self.accepted = 0.0
         """Largest difference of a square that was held, in levels, in the last picture."""
 
-    def judge(self, small: Tensor, noise: Noise, *, is_cut: bool) -> Tensor:
-        """(rows, columns) bool on the CPU: which squares are new in this picture."""
+    def judge(
+        self, small: Tensor, noise: Noise, *, is_cut: bool, step: Grid | None = None
+    ) -> Tensor:
+        """(rows, columns) bool on the CPU: which squares are new in this picture.
+
+        Args:
+            step: the spots of its difference to the picture judged before, where known.
+        """
         self.accepted = 0.0
         if self._mean is None or is_cut:
             return self._begin(small)
-        difference = small - self._mean
-        spots = _spots(difference).max(0)
+        if step is None or not self._is_picture_before:
+            step = _spots(small - self._mean).max(0)
+        spots = step
         now = calm(spots)
         level = min(max(now, noise.level), 2 * noise.level)
         bound = _BASE + _BY_NOISE * math.sqrt(level) + min(_BY_UNREST * noise.unrest, _MOST_UNREST)
-        if _share(spots > bound * (1 + _YOUNG / self._exposures)) > _MOST:
+        is_new = _share(spots > bound * (1 + _YOUNG / self._exposures)) > _MOST
+        is_unusual = now > _UNUSUAL * noise.level + _AT_ALL
+        if is_new or (is_unusual and now > _GOES_ON * self._moved):
             return self._begin(small)
-        clipped = difference.clamp(-bound, bound)
+        difference = small - self._mean
+        most = round(bound * LEVEL)
+        clipped = difference.clamp(-most, most)
         sums = _sums(clipped)
         over = spots > max(_AT_ALL, _OVER_NOISE * level)
         strong, new = self._alone(spots, sums, bound, over)
-        if self._looks_further or now > _UNUSUAL * noise.level + _AT_ALL:
+        if self._looks_further or is_unusual:
             new |= self._together(strong, spots, clipped[0], sums, over)
         else:
             self._looks_further = True
         if _share(new) > _MOST:
-            return self._begin(small)
+            return self._begin(small, now if self._is_picture_before else math.inf)
         self.accepted = float(spots[~new].max())
         self._take(difference, new)
         return torch.from_numpy(new)
 
-    def _begin(self, small: Tensor) -> Tensor:
+    def _begin(self, small: Tensor, moved: float = math.inf) -> Tensor:
         """All of the picture is new."""
-        self._mean = small.clone()
+        self._mean, self._is_picture_before = small.clone(), True
         self._exposures = np.ones((small.shape[1] // _SIDE, small.shape[2] // _SIDE), np.float32)
-        self._looks_further = True
+        self._looks_further, self._moved = True, moved
         return torch.ones(self._exposures.shape, dtype=torch.bool)
 
     def _alone(
@@ -259,7 +288,7 @@ class Reference:
         """
         assert self._mean is not None
         counted = ~grown(strong, 1) if strong.any() else ~strong
-        products = np.concatenate([_slopes(self._mean[0], luma), sums])
+        products = np.concatenate([_slopes(self._mean[0].float(), luma.float()), sums])
         moving, lifted, all_moves = changes_together(products, counted)
         self._looks_further = all_moves or bool(moving.any() or lifted.any())
         new: Mask = lifted | (moving & over)
@@ -269,23 +298,29 @@ class Reference:
         assert self._mean is not None
         exposures = np.where(new, np.float32(1), self._exposures + 1)
         self._exposures = exposures
-        weights = np.where(exposures <= FUSED, 1 / exposures, np.float32(0))
-        if not weights.any():
+        self._is_picture_before = False
+        young = np.flatnonzero((exposures <= SETTLED).any(1))
+        if not young.size:
             return
+        rows = slice(int(young[0]), int(young[-1]) + 1)
+        exposures = exposures[rows]
+        weights = np.where(exposures <= SETTLED, 1 / exposures, np.float32(0))
         along = torch.from_numpy(weights.repeat(_SIDE, 1)).to(difference.device)[:, None]
-        _blocks(self._mean).addcmul_(_blocks(difference), along)
+        step = _blocks(difference)[:, rows].float().mul_(along).round_()
+        _blocks(self._mean)[:, rows].add_(step.short())
 
 
 def _spots(difference: Tensor) -> npt.NDArray[np.float32]:
-    """(C, h, w) to (C, rows, columns): the largest mean over 4x4 luma samples in each square."""
+    """(C, h, w) to (C, rows, columns), in levels.
+
+    The largest mean over 4x4 luma samples in each square.
+    """
     rows = difference[:, 1:] + difference[:, :-1]
-    means = torch.zeros_like(difference)
-    torch.add(rows[:, :, 1:], rows[:, :, :-1], out=means[:, :-1, :-1])
-    along = _blocks(means.abs_()).amax(-2).cpu().numpy()
+    fours = torch.zeros_like(difference)
+    torch.add(rows[:, :, 1:], rows[:, :, :-1], out=fours[:, :-1, :-1])
+    along = _blocks(fours.abs_()).amax(-2).cpu().numpy()
     pairs = np.maximum(along[:, :, ::2], along[:, :, 1::2])
-    spots: npt.NDArray[np.float32] = np.maximum(pairs[:, :, ::2], pairs[:, :, 1::2])
-    spots *= 0.25
-    return spots
+    return np.maximum(pairs[:, :, ::2], pairs[:, :, 1::2]) * np.float32(1 / (4 * LEVEL))
 
 
 def _blocks(x: Tensor) -> Tensor:
@@ -304,29 +339,29 @@ def _unrest(spots: Grid) -> float:
 
 
 def _slopes(mean: Tensor, difference: Tensor) -> npt.NDArray[np.float32]:
-    """Two (h, w) pictures to (4, rows, columns).
+    """Two (h, w) float32 pictures in units to (4, rows, columns), in levels.
 
     Sums over each square: of the squares of the first one's gradients across and down, and of the
     second one times each.
     """
-    parts = mean.new_empty(4, *mean.shape)
+    parts = torch.empty(4, *mean.shape, device=mean.device)
     parts[0, :, 0], parts[0, :, -1], parts[1, 0], parts[1, -1] = 0, 0, 0, 0
     torch.sub(mean[:, 2:], mean[:, :-2], out=parts[0, :, 1:-1])
     torch.sub(mean[2:], mean[:-2], out=parts[1, 1:-1])
     torch.mul(parts[:2], difference, out=parts[2:])
     parts[:2].square_()
     sums = _sums(parts)
-    sums[:2] *= 0.25
-    sums[2:] *= 0.5
+    sums[:2] /= 4 * LEVEL
+    sums[2:] /= 2 * LEVEL
     return sums
 
 
 def _sums(planes: Tensor) -> npt.NDArray[np.float32]:
-    """(C, h, w) to (C, rows, columns): over each square."""
-    along = _blocks(planes).sum(-2).cpu().numpy()
+    """(C, h, w) to (C, rows, columns): over each square, in levels."""
+    first, second, third, last = _blocks(planes).unbind(-2)
+    along = (first + second).add_(third + last).cpu().numpy()
     pairs = along[:, :, ::2] + along[:, :, 1::2]
-    sums: npt.NDArray[np.float32] = pairs[:, :, ::2] + pairs[:, :, 1::2]
-    return sums
+    return (pairs[:, :, ::2] + pairs[:, :, 1::2]) * np.float32(1 / LEVEL)
 
 
 def _share(mask: Mask) -> float:

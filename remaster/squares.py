@@ -49,10 +49,10 @@ def quantile(values: Grid, share: float) -> float:
 
 def calm(spots: Grid) -> float:
     """What four tiles of ten stay below; a tile is 2x2 squares."""
-    rows, columns = (n % 2 for n in spots.shape)
-    even = np.pad(spots, ((0, rows), (0, columns)), mode="edge") if rows or columns else spots
-    tiles = np.maximum(even[::2], even[1::2])
-    return quantile(np.maximum(tiles[:, ::2], tiles[:, 1::2]), STILL)
+    for _ in spots.shape:
+        even = np.concatenate([spots, spots[-1:]]) if len(spots) % 2 else spots
+        spots = np.maximum(even[::2], even[1::2]).T
+    return quantile(spots, STILL)
 
 
 def grown(mask: Mask, reach: int) -> Mask:
@@ -98,7 +98,10 @@ def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[
         counted: squares that are to be looked at.
     """
     kinds = len(products) - 2
-    parts = np.empty((3 * kinds, *counted.shape), np.float32)
+    rows, columns = counted.shape
+    whole_blocks = (-(-n // _WINDOWS[-1]) * _WINDOWS[-1] for n in counted.shape)
+    padded = np.zeros((3 * kinds, *whole_blocks), np.float32)
+    parts = padded[:, :rows, :columns]
     sums, weights = parts[:kinds], parts[kinds : 2 * kinds]
     np.multiply(products[2:], counted, out=sums)
     np.multiply(products[:2], counted, out=weights[:2])
@@ -107,7 +110,7 @@ def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[
     moving, lifted = np.zeros_like(counted), np.zeros_like(counted)
     least = np.full((kinds, 1, 1), _LIFT, np.float32)
     least[:2] = _SHIFT
-    blocks, block = parts, 1
+    blocks, block = padded, 1
     for side in _WINDOWS:
         while block < side // 2:
             blocks, block = _fours(blocks), 2 * block
@@ -160,21 +163,16 @@ def _hits(sums: npt.NDArray[np.float32], least: npt.NDArray[np.float32]) -> npt.
 
 
 def _fours(grids: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Sums of 2x2; of fewer at an odd end."""
-    rows, columns = (n % 2 for n in grids.shape[1:])
-    if rows or columns:
-        grids = np.pad(grids, ((0, 0), (0, rows), (0, columns)))
+    """Sums of 2x2."""
     pairs = grids[:, ::2] + grids[:, 1::2]
     fours: npt.NDArray[np.float32] = pairs[:, :, ::2] + pairs[:, :, 1::2]
     return fours
 
 
 def _windows(blocks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Sums over windows of 2x2 blocks, one block apart; of all there are if fewer."""
-    sums = blocks[:, 1:] + blocks[:, :-1] if blocks.shape[1] > 1 else blocks
-    windows: npt.NDArray[np.float32] = (
-        sums[:, :, 1:] + sums[:, :, :-1] if sums.shape[2] > 1 else sums
-    )
+    """Sums over windows of 2x2 blocks, one block apart."""
+    sums = blocks[:, 1:] + blocks[:, :-1]
+    windows: npt.NDArray[np.float32] = sums[:, :, 1:] + sums[:, :, :-1]
     return windows
 
 
