@@ -79,12 +79,16 @@ _BASE, _BY_NOISE, _BY_UNREST, _MOST_UNREST, _YOUNG = 1.5, 4.0, 6.0, 2.25, 0.25
 """Bound of a spot: 1.5 + 4 sqrt(noise) + 6 unrest (at most 2.25), and a share of 0.25/n more for a
 drawing's n+1st exposure, since the mean it is held against is that much noisier."""
 
-_STEP, _STEP_BY_NOISE = 0.4, 3.0
-"""Bound of the mean over a tile of 2x2 squares: 0.4 of a spot's, and 3 times what four tiles of
-ten stay below."""
+_STEP, _LEAST_STEP, _STEP_BY_NOISE = 0.4, 1.0, 3.0
+"""Bound of the mean over a tile of 2x2 squares: 0.4 of a spot's, but no less than a level, and 3
+times what four tiles of ten stay below."""
 
 _WEAK, _REACH = 0.3, 2
 """Squares this near to one that is new are new at this share of the bound."""
+
+_LONG, _WEAK_AFTER_LONG = 5, 2.0
+"""Where nothing was new for so many exposures, a square beside a new one has to differ by so much:
+what is drawn anew again and again is new beside it too; else it is the codec's noise around it."""
 
 _DENSE, _DENSE_REACH = 0.4, 2
 """Where so large a share of the 5x5 squares around differs, things move."""
@@ -266,11 +270,12 @@ class Reference:
         """
         bounds = bound * (1 + _YOUNG / self._exposures)
         own, tile = steps(sums)
-        step = _STEP * bound + _STEP_BY_NOISE * quantile(tile, STILL)
+        step = max(_STEP * bound, _LEAST_STEP) + _STEP_BY_NOISE * quantile(tile, STILL)
         strong: Mask = (spots > bounds) | ((tile > step) & (own > step / 2))
         new = strong | (self._exposures >= OLDEST)
         if strong.any():
-            new |= grown(strong, _REACH) & (spots > _WEAK * bounds)
+            least = np.where(self._exposures > _LONG, _WEAK_AFTER_LONG, 0)
+            new |= grown(strong, _REACH) & (spots > np.maximum(_WEAK * bounds, least))
             new |= (density(strong, _DENSE_REACH) > _DENSE) & over
         return strong, new
 
