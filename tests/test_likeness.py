@@ -191,6 +191,24 @@ def test_a_spot_is_new_and_its_surroundings_are_not() -> None:
     assert not reference.judge(ground, QUIET, is_cut=False).any()
 
 
+@pytest.mark.parametrize("held", [1, 4, 30])
+def test_what_is_faint_beside_something_new_is_new_where_much_was_new(held: int) -> None:
+    """In what was held for long it is the codec's noise around what moves."""
+    ground = small(picture(SIZE))
+    news = []
+    for faint in (1.6, 2.4):
+        reference = Reference()
+        for _ in range(held):
+            reference.judge(ground, Noise(0.1), is_cut=False)
+        now = ground.clone()
+        now[0, 20:24, 20:24] += 40 * LEVEL  # square (5, 5)
+        now[0, 21:23, 29:31] += int(faint * LEVEL)  # square (5, 7)
+        new = reference.judge(now, Noise(0.1), is_cut=False)
+        assert bool(new[5, 5])
+        news.append(bool(new[5, 7]))
+    assert news == [held < 30, True]
+
+
 def test_the_largest_accepted_difference_is_what_was_held() -> None:
     reference = Reference()
     ground = small(picture(SIZE))
