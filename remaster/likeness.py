@@ -228,8 +228,9 @@ class Reference:
         self.accepted = 0.0
         if self._mean is None or is_cut:
             return self._begin(small)
+        difference = small - self._mean
         if step is None or not self._is_picture_before:
-            step = _spots(small - self._mean).max(0)
+            step = _spots(difference).max(0)
         spots = step
         now = calm(spots)
         level = min(max(now, noise.level), 2 * noise.level)
@@ -239,7 +240,6 @@ class Reference:
         goes_on = is_unusual and now > _GOES_ON * self._moved
         if is_new or goes_on:
             return self._begin(small, _EACH_TIME * self._moved)
-        difference = small - self._mean
         most = round(bound * LEVEL)
         clipped = difference.clamp(-most, most)
         sums = _sums(clipped)
