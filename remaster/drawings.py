@@ -172,8 +172,10 @@ def _with_noise(seen: Iterable[_Seen], ahead: int) -> Iterator[tuple[_Seen, Nois
 def _judged(seen: Iterable[tuple[_Seen, Noise]], count: ReuseCount) -> Iterator[_Judged]:
     reference = Reference()
     for now, noise in seen:
-        is_cut = now.pair is not None and now.pair.is_cut
-        new = reference.judge(now.small, noise, is_cut=is_cut)
+        pair = now.pair
+        is_cut = pair is not None and pair.is_cut
+        step = None if pair is None else pair.spots
+        new = reference.judge(now.small, noise, is_cut=is_cut, step=step)
         count.largest_accepted = max(count.largest_accepted, reference.accepted)
         yield _Judged(now.frame, new)
 

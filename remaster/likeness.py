@@ -24,11 +24,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from remaster.frames import CELL, PixelLayout
 from remaster.squares import (
+    SAMPLES,
     STILL,
     Grid,
     Mask,
@@ -42,6 +42,9 @@ from remaster.squares import (
 
 __all__ = [
     "FUSED",
+    "LEVEL",
+    "OLDEST",
+    "SETTLED",
     "Noise",
     "PairNoise",
     "Reference",
@@ -53,8 +56,14 @@ __all__ = [
 FUSED = 48
 """Exposures at most that a drawing is the mean of."""
 
+SETTLED = 16
+"""Exposures at most in the mean that later ones are held against."""
+
 OLDEST = 250
 """Frames after which a square is taken anew, whatever it shows: no mistake lasts longer."""
+
+LEVEL = 32
+"""Units of a small picture in a level: as fine as sums of four differences fit into int16."""
 
 _SIDE = CELL // 2
 """Samples of a square's side at half size."""
@@ -70,12 +79,16 @@ _BASE, _BY_NOISE, _BY_UNREST, _MOST_UNREST, _YOUNG = 1.5, 4.0, 6.0, 2.25, 0.25
 """Bound of a spot: 1.5 + 4 sqrt(noise) + 6 unrest (at most 2.25), and a share of 0.25/n more for a
 drawing's n+1st exposure, since the mean it is held against is that much noisier."""
 
-_STEP, _STEP_BY_NOISE = 0.4, 3.0
-"""Bound of the mean over a tile of 2x2 squares: 0.4 of a spot's, and 3 times what four tiles of
-ten stay below."""
+_STEP, _LEAST_STEP, _STEP_BY_NOISE = 0.4, 1.0, 3.0
+"""Bound of the mean over a tile of 2x2 squares: 0.4 of a spot's, but no less than a level, and 3
+times what four tiles of ten stay below."""
 
 _WEAK, _REACH = 0.3, 2
 """Squares this near to one that is new are new at this share of the bound."""
+
+_LONG, _WEAK_AFTER_LONG = 5, 2.0
+"""Where nothing was new for so many exposures, a square beside a new one has to differ by so much:
+what is drawn anew again and again is new beside it too; else it is the codec's noise around it."""
 
 _DENSE, _DENSE_REACH = 0.4, 2
 """Where so large a share of the 5x5 squares around differs, things move."""
@@ -91,6 +104,10 @@ _OVER_NOISE = 2.5
 
 _MOST = 0.5
 """When more of a frame is new than this, all of it is."""
+
+_GOES_ON, _EACH_TIME = 0.7, 1.1
+"""What was found to move still does if its calmer tiles differ by so much of what they did, and a
+tenth more each time: four of five pictures of a pan are spared the search."""
 
 _CUT_SHARE, _CUT_LEVEL = 0.7, 6.0
 """A cut changes the mean of so many squares by so many levels; grain leaves means alone."""
@@ -111,6 +128,9 @@ class PairNoise:
 
     is_cut: bool
 
+    spots: Grid
+    """The largest difference of each square, in all planes."""
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -121,36 +141,36 @@ class Noise:
 
 
 def small_picture(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
-    """Planes at half size, (C, 4 rows, 4 columns) float32 in levels; rows and columns of squares.
+    """Planes at half size, (C, 4 rows, 4 columns) int16 in units of 1/LEVEL level.
 
-    Luma first (green of R'G'B'). Odd ends are filled with the last row or column.
+    Rows and columns of squares. Luma first (green of R'G'B'). Odd ends are filled with the last
+    row or column.
     """
     order = (1, 0, 2) if layout.subsampling == "rgb" else range(len(planes))
     height, width = planes[0].shape
-    size = tuple(-(-n // CELL) * _SIDE for n in (height, width))
-    level = 1 / 2 ** (layout.bit_depth - 8)
+    rows, columns = (-(-n // CELL) * _SIDE for n in (height, width))
+    small = torch.empty(len(planes), rows, columns, dtype=torch.int16, device=planes[0].device)
     down, across = layout.chroma_step
-    parts = []
-    for index in order:
+    for target, index in zip(small, order):
         step = (1, 1) if index == 0 or layout.subsampling == "rgb" else (down, across)
-        part = _halved(_halved(planes[index].float(), 0, 2 // step[0]), 1, 2 // step[1])
-        rows, columns = size[0] - part.shape[0], size[1] - part.shape[1]
-        if rows or columns:
-            part = F.pad(part[None, None], (0, columns, 0, rows), mode="replicate")[0, 0]
-        parts.append(part)
-    small = torch.stack(parts)
-    return small if level == 1 else small.mul_(level)
+        part = planes[index].short()
+        for axis in (0, 1):
+            part = _sums_of_two(part, axis) if step[axis] == 1 else part
+        bottom, right = part.shape
+        units = LEVEL * step[0] * step[1] / (4 * 2 ** (layout.bit_depth - 8))
+        shown = target[:bottom, :right]
+        torch.mul(part, int(units), out=shown) if units >= 1 else shown.copy_(part >> 1)
+        target[bottom:, :right] = target[bottom - 1, :right]
+        target[:, right:] = target[:, right - 1 : right]
+    return small
 
 
-def _halved(plane: Tensor, axis: int, factor: int) -> Tensor:
-    """Means of two rows (axis 0) or columns (axis 1), if the factor is 2."""
-    if factor == 1:
-        return plane
+def _sums_of_two(plane: Tensor, axis: int) -> Tensor:
+    """Of rows (axis 0) or columns (axis 1); an odd last one counts twice."""
     length = plane.shape[axis]
     if length % 2:
         plane = torch.cat([plane, plane.narrow(axis, length - 1, 1)], axis)
-    first, second = (plane[i::2] if axis == 0 else plane[:, i::2] for i in (0, 1))
-    return (first + second).mul_(0.5)
+    return plane[::2] + plane[1::2] if axis == 0 else plane[:, ::2] + plane[:, 1::2]
 
 
 def compare(now: Tensor, before: Tensor, earlier: Tensor | None) -> PairNoise:
@@ -159,8 +179,11 @@ def compare(now: Tensor, before: Tensor, earlier: Tensor | None) -> PairNoise:
     planes = _spots(difference)
     two = None if earlier is None else calm(_spots(now[:1] - earlier[:1])[0])
     spots = planes.max(0)
-    is_cut = float((np.abs(_means(difference[0])) > _CUT_LEVEL).mean()) > _CUT_SHARE
-    return PairNoise(one=calm(planes[0]), two=two, unrest=_unrest(spots), is_cut=is_cut)
+    is_cut = _share(planes[0] > _CUT_LEVEL) > _CUT_SHARE  # no mean is larger than its spot
+    if is_cut:
+        means = np.abs(_sums(difference[:1].float())) / SAMPLES
+        is_cut = _share(means > _CUT_LEVEL) > _CUT_SHARE
+    return PairNoise(calm(planes[0]), two, _unrest(spots), is_cut, spots)
 
 
 def shot_noise(pairs: Sequence[PairNoise]) -> Noise:
@@ -186,37 +209,59 @@ class Reference:
 
     def __init__(self) -> None:
         self._mean: Tensor | None = None
+        self._is_picture_before = False
         self._exposures: Grid = np.zeros((0, 0), np.float32)
         self._looks_further = True
+        self._moved = math.inf
+        """What the calmer tiles differed by when a search found all new for a second time."""
         self.accepted = 0.0
         """Largest difference of a square that was held, in levels, in the last picture."""
 
-    def judge(self, small: Tensor, noise: Noise, *, is_cut: bool) -> Tensor:
-        """(rows, columns) bool on the CPU: which squares are new in this picture."""
+    def judge(
+        self, small: Tensor, noise: Noise, *, is_cut: bool, step: Grid | None = None
+    ) -> Tensor:
+        """(rows, columns) bool on the CPU: which squares are new in this picture.
+
+        Args:
+            step: the spots of its difference to the picture judged before, where known.
+        """
         self.accepted = 0.0
         if self._mean is None or is_cut:
-            self._mean = small.clone()
-            shape = small.shape[1] // _SIDE, small.shape[2] // _SIDE
-            self._exposures = np.ones(shape, np.float32)
-            self._looks_further = True
-            return torch.ones(shape, dtype=torch.bool)
+            return self._begin(small)
         difference = small - self._mean
-        spots = _spots(difference).max(0)
+        if step is None or not self._is_picture_before:
+            step = _spots(difference).max(0)
+        spots = step
         now = calm(spots)
         level = min(max(now, noise.level), 2 * noise.level)
         bound = _BASE + _BY_NOISE * math.sqrt(level) + min(_BY_UNREST * noise.unrest, _MOST_UNREST)
-        clipped = difference.clamp(-bound, bound)
+        is_new = _share(spots > bound * (1 + _YOUNG / self._exposures)) > _MOST
+        is_unusual = now > _UNUSUAL * noise.level + _AT_ALL
+        goes_on = is_unusual and now > _GOES_ON * self._moved
+        if is_new or goes_on:
+            return self._begin(small, _EACH_TIME * self._moved)
+        most = round(bound * LEVEL)
+        clipped = difference.clamp(-most, most)
+        sums = _sums(clipped)
         over = spots > max(_AT_ALL, _OVER_NOISE * level)
-        strong, new = self._alone(spots, _sums(clipped), bound, over)
-        if self._looks_further or now > _UNUSUAL * noise.level + _AT_ALL:
-            new |= self._together(strong, spots, clipped, over)
+        strong, new = self._alone(spots, sums, bound, over)
+        if self._looks_further or is_unusual:
+            new |= self._together(strong, spots, clipped[0], sums, over)
         else:
             self._looks_further = True
-        new = np.ones_like(new) if new.mean() > _MOST else new
-        if not new.all():
-            self.accepted = float(spots[~new].max())
+        if _share(new) > _MOST:
+            return self._begin(small, now if self._is_picture_before else math.inf)
+        self._moved = math.inf
+        self.accepted = float(spots[~new].max())
         self._take(difference, new)
         return torch.from_numpy(new)
+
+    def _begin(self, small: Tensor, moved: float = math.inf) -> Tensor:
+        """All of the picture is new."""
+        self._mean, self._is_picture_before = small.clone(), True
+        self._exposures = np.ones((small.shape[1] // _SIDE, small.shape[2] // _SIDE), np.float32)
+        self._looks_further, self._moved = True, moved
+        return torch.ones(self._exposures.shape, dtype=torch.bool)
 
     def _alone(
         self, spots: Grid, sums: npt.NDArray[np.float32], bound: float, over: Mask
@@ -227,22 +272,30 @@ class Reference:
         """
         bounds = bound * (1 + _YOUNG / self._exposures)
         own, tile = steps(sums)
-        step = _STEP * bound + _STEP_BY_NOISE * quantile(tile, STILL)
+        step = max(_STEP * bound, _LEAST_STEP) + _STEP_BY_NOISE * quantile(tile, STILL)
         strong: Mask = (spots > bounds) | ((tile > step) & (own > step / 2))
         new = strong | (self._exposures >= OLDEST)
         if strong.any():
-            new |= grown(strong, _REACH) & (spots > _WEAK * bounds)
+            least = np.where(self._exposures > _LONG, _WEAK_AFTER_LONG, 0)
+            new |= grown(strong, _REACH) & (spots > np.maximum(_WEAK * bounds, least))
             new |= (density(strong, _DENSE_REACH) > _DENSE) & over
         return strong, new
 
-    def _together(self, strong: Mask, spots: Grid, clipped: Tensor, over: Mask) -> Mask:
+    def _together(
+        self,
+        strong: Mask,
+        spots: Grid,
+        luma: Tensor,
+        sums: npt.NDArray[np.float32],
+        over: Mask,
+    ) -> Mask:
         """What changes together with others.
 
         Where nothing does, the next picture is spared the search: what is this slow can wait.
         """
         assert self._mean is not None
         counted = ~grown(strong, 1) if strong.any() else ~strong
-        products = _products(self._mean[0], clipped)
+        products = np.concatenate([_slopes(self._mean[0].float(), luma.float()), sums])
         moving, lifted, all_moves = changes_together(products, counted)
         self._looks_further = all_moves or bool(moving.any() or lifted.any())
         new: Mask = lifted | (moving & over)
@@ -252,27 +305,29 @@ class Reference:
         assert self._mean is not None
         exposures = np.where(new, np.float32(1), self._exposures + 1)
         self._exposures = exposures
-        weights = np.where(exposures <= FUSED, 1 / exposures, np.float32(0))
-        if not weights.any():
+        self._is_picture_before = False
+        young = np.flatnonzero((exposures <= SETTLED).any(1))
+        if not young.size:
             return
+        rows = slice(int(young[0]), int(young[-1]) + 1)
+        exposures = exposures[rows]
+        weights = np.where(exposures <= SETTLED, 1 / exposures, np.float32(0))
         along = torch.from_numpy(weights.repeat(_SIDE, 1)).to(difference.device)[:, None]
-        _blocks(self._mean).addcmul_(_blocks(difference), along)
+        step = _blocks(difference)[:, rows].float().mul_(along).round_()
+        _blocks(self._mean)[:, rows].add_(step.short())
 
 
 def _spots(difference: Tensor) -> npt.NDArray[np.float32]:
-    """(C, h, w) to (C, rows, columns): the largest mean over 4x4 luma samples in each square."""
+    """(C, h, w) to (C, rows, columns), in levels.
+
+    The largest mean over 4x4 luma samples in each square.
+    """
     rows = difference[:, 1:] + difference[:, :-1]
-    means = torch.zeros_like(difference)
-    torch.add(rows[:, :, 1:], rows[:, :, :-1], out=means[:, :-1, :-1])
-    spots = _blocks(means.abs_()).amax(-2).unflatten(-1, (-1, _SIDE)).amax(-1)
-    found: npt.NDArray[np.float32] = spots.mul_(0.25).cpu().numpy()
-    return found
-
-
-def _means(plane: Tensor) -> Grid:
-    """(h, w) to (rows, columns)."""
-    means: Grid = _blocks(plane).mean(-2).unflatten(-1, (-1, _SIDE)).mean(-1).cpu().numpy()
-    return means
+    fours = torch.zeros_like(difference)
+    torch.add(rows[:, :, 1:], rows[:, :, :-1], out=fours[:, :-1, :-1])
+    along = _blocks(fours.abs_()).amax(-2).cpu().numpy()
+    pairs = np.maximum(along[:, :, ::2], along[:, :, 1::2])
+    return np.maximum(pairs[:, :, ::2], pairs[:, :, 1::2]) * np.float32(1 / (4 * LEVEL))
 
 
 def _blocks(x: Tensor) -> Tensor:
@@ -290,23 +345,31 @@ def _unrest(spots: Grid) -> float:
     return max(unrest, quantile(around, _AROUND)) if around.size >= 12 else unrest
 
 
-def _products(mean: Tensor, clipped: Tensor) -> npt.NDArray[np.float32]:
-    """(h, w) of luma and a (C, h, w) difference to (4 + C, rows, columns).
+def _slopes(mean: Tensor, difference: Tensor) -> npt.NDArray[np.float32]:
+    """Two (h, w) float32 pictures in units to (4, rows, columns), in levels.
 
-    What `changes_together` looks at.
+    Sums over each square: of the squares of the first one's gradients across and down, and of the
+    second one times each.
     """
-    parts = clipped.new_zeros(4 + len(clipped), *mean.shape)
+    parts = torch.empty(4, *mean.shape, device=mean.device)
+    parts[0, :, 0], parts[0, :, -1], parts[1, 0], parts[1, -1] = 0, 0, 0, 0
     torch.sub(mean[:, 2:], mean[:, :-2], out=parts[0, :, 1:-1])
     torch.sub(mean[2:], mean[:-2], out=parts[1, 1:-1])
-    parts[:2] *= 0.5
-    torch.mul(parts[:2], clipped[0], out=parts[2:4])
+    torch.mul(parts[:2], difference, out=parts[2:])
     parts[:2].square_()
-    parts[4:] = clipped
-    return _sums(parts)
+    sums = _sums(parts)
+    sums[:2] /= 4 * LEVEL
+    sums[2:] /= 2 * LEVEL
+    return sums
 
 
 def _sums(planes: Tensor) -> npt.NDArray[np.float32]:
-    """(C, h, w) to (C, rows, columns): over each square."""
-    sums = _blocks(planes).sum(-2).unflatten(-1, (-1, _SIDE)).sum(-1)
-    found: npt.NDArray[np.float32] = sums.cpu().numpy()
-    return found
+    """(C, h, w) to (C, rows, columns): over each square, in levels."""
+    first, second, third, last = _blocks(planes).unbind(-2)
+    along = (first + second).add_(third + last).cpu().numpy()
+    pairs = along[:, :, ::2] + along[:, :, 1::2]
+    return (pairs[:, :, ::2] + pairs[:, :, 1::2]) * np.float32(1 / LEVEL)
+
+
+def _share(mask: Mask) -> float:
+    return int(np.count_nonzero(mask)) / mask.size

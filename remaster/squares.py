@@ -49,10 +49,10 @@ def quantile(values: Grid, share: float) -> float:
 
 def calm(spots: Grid) -> float:
     """What four tiles of ten stay below; a tile is 2x2 squares."""
-    rows, columns = (n % 2 for n in spots.shape)
-    even = np.pad(spots, ((0, rows), (0, columns)), mode="edge") if rows or columns else spots
-    tiles = np.maximum(even[::2], even[1::2])
-    return quantile(np.maximum(tiles[:, ::2], tiles[:, 1::2]), STILL)
+    for _ in spots.shape:
+        even = np.concatenate([spots, spots[-1:]]) if len(spots) % 2 else spots
+        spots = np.maximum(even[::2], even[1::2]).T
+    return quantile(spots, STILL)
 
 
 def grown(mask: Mask, reach: int) -> Mask:
@@ -70,16 +70,19 @@ def grown(mask: Mask, reach: int) -> Mask:
 
 def density(mask: Mask, reach: int) -> Grid:
     """Share of each square's surroundings, `reach` squares each way, that is set."""
-    counts = np.stack([mask, np.ones_like(mask)]).astype(np.float32)
-    for axis in (1, 2):
-        counts = np.swapaxes(counts, 1, axis)
-        sums = counts.copy()
-        for step in range(1, reach + 1):
-            sums[:, step:] += counts[:, :-step]
-            sums[:, :-step] += counts[:, step:]
-        counts = np.swapaxes(sums, 1, axis)
-    shares: Grid = counts[0] / counts[1]
+    counts = _around(_around(mask.astype(np.float32), reach).T, reach).T
+    rows, columns = (_around(np.ones((n, 1), np.float32), reach) for n in mask.shape)
+    shares: Grid = counts / (rows * columns.T)
     return shares
+
+
+def _around(grid: Grid, reach: int) -> Grid:
+    """Sums of every row and those up to `reach` away."""
+    sums = grid.copy()
+    for step in range(1, reach + 1):
+        sums[step:] += grid[:-step]
+        sums[:-step] += grid[step:]
+    return sums
 
 
 def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[Mask, Mask, bool]:
@@ -95,7 +98,10 @@ def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[
         counted: squares that are to be looked at.
     """
     kinds = len(products) - 2
-    parts = np.empty((3 * kinds, *counted.shape), np.float32)
+    rows, columns = counted.shape
+    whole_blocks = (-(-n // _WINDOWS[-1]) * _WINDOWS[-1] for n in counted.shape)
+    padded = np.zeros((3 * kinds, *whole_blocks), np.float32)
+    parts = padded[:, :rows, :columns]
     sums, weights = parts[:kinds], parts[kinds : 2 * kinds]
     np.multiply(products[2:], counted, out=sums)
     np.multiply(products[:2], counted, out=weights[:2])
@@ -104,11 +110,14 @@ def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[
     moving, lifted = np.zeros_like(counted), np.zeros_like(counted)
     least = np.full((kinds, 1, 1), _LIFT, np.float32)
     least[:2] = _SHIFT
+    blocks, block = padded, 1
     for side in _WINDOWS:
-        hits = _hits(_windows(parts, side), least)
+        while block < side // 2:
+            blocks, block = _fours(blocks), 2 * block
+        hits = _hits(_windows(blocks), least)
         _mark(moving, np.logical_or.reduce(hits[:2]), side // 2)
         _mark(lifted, np.logical_or.reduce(hits[2:]), side // 2)
-    whole = _hits(parts.sum((1, 2), keepdims=True), least).ravel()
+    whole = _hits(blocks.sum((1, 2), keepdims=True), least).ravel()
     lifted |= bool(whole[2:].any())
     return moving, lifted, bool(whole[:2].any()) or _zooms(sums, weights)
 
@@ -124,7 +133,8 @@ def steps(sums: npt.NDArray[np.float32]) -> tuple[Grid, Grid]:
     """
     count, rows, columns = sums.shape
     tiles = np.zeros((count, rows + 1, columns + 1), np.float32)
-    tiles[:, 1:-1, 1:-1] = sums[:, 1:, 1:] + sums[:, 1:, :-1] + sums[:, :-1, 1:] + sums[:, :-1, :-1]
+    pairs = sums[:, 1:] + sums[:, :-1]
+    np.add(pairs[:, :, 1:], pairs[:, :, :-1], out=tiles[:, 1:-1, 1:-1])
     means = np.abs(tiles).max(0) / (4 * SAMPLES)
     along = np.maximum(means[1:], means[:-1])
     return np.abs(sums).max(0) / SAMPLES, np.maximum(along[:, 1:], along[:, :-1])
@@ -152,16 +162,16 @@ def _hits(sums: npt.NDArray[np.float32], least: npt.NDArray[np.float32]) -> npt.
     return hits
 
 
-def _windows(grids: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
-    """Sums over windows of that side, half a side apart; the last ones reach past the edge."""
-    step = side // 2
-    bottom, right = (max(-n % step, 2 * step - n) for n in grids.shape[-2:])
-    if bottom or right:
-        grids = np.pad(grids, ((0, 0), (0, bottom), (0, right)))
-    count, rows, columns = grids.shape
-    sums = grids.reshape(count, rows // step, step, columns).sum(2)
-    sums = sums.reshape(count, rows // step, columns // step, step).sum(3)
-    sums = sums[:, 1:] + sums[:, :-1]
+def _fours(grids: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Sums of 2x2."""
+    pairs = grids[:, ::2] + grids[:, 1::2]
+    fours: npt.NDArray[np.float32] = pairs[:, :, ::2] + pairs[:, :, 1::2]
+    return fours
+
+
+def _windows(blocks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Sums over windows of 2x2 blocks, one block apart."""
+    sums = blocks[:, 1:] + blocks[:, :-1]
     windows: npt.NDArray[np.float32] = sums[:, :, 1:] + sums[:, :, :-1]
     return windows
 

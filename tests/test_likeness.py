@@ -11,8 +11,9 @@ from torch import Tensor
 from remaster.frames import PixelLayout
 from remaster.likeness import (
     CELL,
-    FUSED,
+    LEVEL,
     OLDEST,
+    SETTLED,
     Noise,
     PairNoise,
     Reference,
@@ -24,6 +25,11 @@ from tests.drawn import LAYOUTS, Planes, coded, picture
 
 QUIET = Noise(1.0, 0.0)
 SIZE = (96, 112)
+
+
+def in_units(levels: Tensor) -> Tensor:
+    """A small picture."""
+    return (levels * LEVEL).round().short()
 
 
 def small(
@@ -65,7 +71,7 @@ def test_a_small_picture_holds_means_of_four_luma_samples(made: tuple[PixelLayou
     height, width = planes[0].shape
     cells = -(-height // CELL), -(-width // CELL)
     assert result.shape == (layout.num_planes, 4 * cells[0], 4 * cells[1])
-    assert result.dtype == torch.float32
+    assert result.dtype == torch.int16
     assert all(map(torch.equal, planes, before))
     if layout.subsampling == "rgb":
         planes = planes[1], planes[0], planes[2]
@@ -84,7 +90,8 @@ def test_a_small_picture_holds_means_of_four_luma_samples(made: tuple[PixelLayou
         expected = expected[torch.arange(len(expected)).clamp_max(ends[0] - 1)]
         expected = expected[:, torch.arange(expected.shape[1]).clamp_max(ends[1] - 1)]
         level = 2 ** (layout.bit_depth - 8)
-        assert torch.allclose(result[number].double() * level, expected, atol=1e-3)
+        unit = level / LEVEL
+        assert torch.allclose(result[number].double() * unit, expected, rtol=0, atol=unit)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda each: f"{each.subsampling}-{each.bit_depth}")
@@ -113,7 +120,7 @@ def test_a_steady_move_is_no_noise(step: float) -> None:
 
 def test_motion_everywhere_is_no_noise() -> None:
     moves = pairs_of([small(picture(SIZE, right=9.0 * i, down=5.0 * i)) for i in range(13)])
-    random = [torch.rand(3, 48, 56) * 255 for _ in range(5)]
+    random = [in_units(torch.rand(3, 48, 56) * 255) for _ in range(5)]
     assert shot_noise(moves).level < 2
     assert shot_noise(pairs_of(random)).level == 0
     assert shot_noise([]) == Noise()
@@ -159,10 +166,10 @@ def test_what_is_held_is_measured_against_the_mean_of_its_exposures() -> None:
     """A rise so slow that no frame differs from the one before: it is seen all the same."""
     flat = torch.full((1, 64, 64), 100.0)
     reference = Reference()
-    reference.judge(flat, QUIET, is_cut=False)
+    reference.judge(in_units(flat), QUIET, is_cut=False)
     worst = 0.0
     for i in range(1, 120):
-        now = flat + 0.05 * i
+        now = in_units(flat + 0.05 * i)
         new = reference.judge(now, QUIET, is_cut=False)
         worst = max(worst, reference.accepted)
         assert bool(new.all()) or not bool(new.any())
@@ -176,7 +183,7 @@ def test_a_spot_is_new_and_its_surroundings_are_not() -> None:
         reference.judge(ground, QUIET, is_cut=False)
     for row, column in ((0, 0), (5, 7), (11, 13)):
         now = ground.clone()
-        now[0, 4 * row + 1 : 4 * row + 3, 4 * column + 1 : 4 * column + 3] += 40
+        now[0, 4 * row + 1 : 4 * row + 3, 4 * column + 1 : 4 * column + 3] += 40 * LEVEL
         new = reference.judge(now, QUIET, is_cut=False)
         assert new.nonzero().tolist() == [[row, column]]
         back = reference.judge(ground, QUIET, is_cut=False)
@@ -184,12 +191,30 @@ def test_a_spot_is_new_and_its_surroundings_are_not() -> None:
     assert not reference.judge(ground, QUIET, is_cut=False).any()
 
 
+@pytest.mark.parametrize("held", [1, 4, 30])
+def test_what_is_faint_beside_something_new_is_new_where_much_was_new(held: int) -> None:
+    """In what was held for long it is the codec's noise around what moves."""
+    ground = small(picture(SIZE))
+    news = []
+    for faint in (1.6, 2.4):
+        reference = Reference()
+        for _ in range(held):
+            reference.judge(ground, Noise(0.1), is_cut=False)
+        now = ground.clone()
+        now[0, 20:24, 20:24] += 40 * LEVEL  # square (5, 5)
+        now[0, 21:23, 29:31] += int(faint * LEVEL)  # square (5, 7)
+        new = reference.judge(now, Noise(0.1), is_cut=False)
+        assert bool(new[5, 5])
+        news.append(bool(new[5, 7]))
+    assert news == [held < 30, True]
+
+
 def test_the_largest_accepted_difference_is_what_was_held() -> None:
     reference = Reference()
     ground = small(picture(SIZE))
     reference.judge(ground, QUIET, is_cut=False)
     now = ground.clone()
-    now[0, 21:23, 21:23] += 1.25  # one spot of 4x4 luma samples
+    now[0, 21:23, 21:23] += 5 * LEVEL // 4  # one spot of 4x4 luma samples
     assert not reference.judge(now, QUIET, is_cut=False).any()
     assert reference.accepted == pytest.approx(1.25, abs=1e-3)
 
@@ -200,7 +225,8 @@ def test_the_noisier_the_shot_the_more_is_noise() -> None:
     for level in (0.0, 1.0, 2.0, 4.0):
         reference = Reference()
         reference.judge(ground, Noise(level), is_cut=False)
-        now = ground + 1.2 * torch.randn(ground.shape, generator=torch.Generator().manual_seed(2))
+        noise = torch.randn(ground.shape, generator=torch.Generator().manual_seed(2))
+        now = ground + in_units(1.2 * noise)
         news.append(int(reference.judge(now, Noise(level), is_cut=False).sum()))
     assert news == sorted(news, reverse=True)
     assert news[0] == 12 * 14 and news[-1] == 0
@@ -216,6 +242,30 @@ def test_no_square_grows_older_than_the_oldest() -> None:
 def test_the_mean_settles_after_its_first_exposures() -> None:
     """So that later ones cannot drag it along."""
     reference = Reference()
-    for value in (0.0, 1.0) * (FUSED // 2) + (1.5,) * 50:
-        reference.judge(torch.full((1, 8, 8), 100.0 + value), Noise(4.0), is_cut=False)
-    assert reference.accepted == pytest.approx(1.0)
+    for value in (0.0, 1.0) * (SETTLED // 2) + (1.5,) * 50:
+        now = in_units(torch.full((1, 8, 8), 100.0 + value))
+        reference.judge(now, Noise(4.0), is_cut=False)
+    assert reference.accepted == pytest.approx(1.0, abs=2 / LEVEL)
+
+
+def test_a_known_difference_is_not_looked_for_again() -> None:
+    """And the answer is the same."""
+    films = [small(picture(SIZE, right=3.0 * max(i - 4, 0)), 1, i) for i in range(9)]
+    told, untold = Reference(), Reference()
+    for i, now in enumerate(films):
+        step = compare(now, films[i - 1], None).spots if i else None
+        ours = told.judge(now, QUIET, is_cut=False, step=step)
+        assert torch.equal(ours, untold.judge(now, QUIET, is_cut=False))
+        assert told.accepted == untold.accepted
+
+
+@pytest.mark.parametrize("step", [0.1, 0.5, 3.0])
+def test_a_pan_that_stops_is_held_from_the_second_picture_on(step: float) -> None:
+    reference = Reference()
+    rights = [step * i for i in range(12)] + [step * 11] * 6
+    new = [
+        float(reference.judge(small(picture(SIZE, right=r)), Noise(), is_cut=False).float().mean())
+        for r in rights
+    ]
+    assert min(new[:12]) > 0.9
+    assert max(new[13:]) == 0
