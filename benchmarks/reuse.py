@@ -78,6 +78,10 @@ MEASURED_WORK = ("x264_23", "mpeg2_6")
 CUT_OFF = {REAL: 2}
 """Levels that a truth made from a compressed clip changes by without a true change; else none."""
 
+MOVES = 0.1
+"""When so much of such a truth changes by more, the camera moves, and nothing is held: flat places
+change by less."""
+
 TILE, WORSE, LONGEST = 32, 3.0, 8
 """A stuck block: so many source pixels across, off by so many levels more, for so many frames."""
 
@@ -214,6 +218,8 @@ def held_pixels(name: str, reach: int, folder: Path, data: Path | None) -> list[
                 if plane.shape[axis] != size[axis]:
                     differs = differs.repeat_interleave(2, axis).narrow(axis, 0, size[axis])
             changed |= differs
+        if name in CUT_OFF and float(changed.float().mean()) > MOVES:
+            changed = torch.ones_like(changed)
         near = F.max_pool2d(changed[None, None].float(), 2 * reach + 1, 1, reach)[0, 0]
         masks.append(near == 0)
     return masks

@@ -52,15 +52,24 @@ class Enlarger:
     def __call__(self, codes: Planes, region: Region) -> tuple[Planes, Tensor]:
         """(N, H, W) planes to a region's at the network's scale; and (N,) whether it is sound."""
         wanted = region.moved(self.padding, self.padding)
-        inner = outer = self.padded
-        if region != self.whole:
-            size = (self.padded.height, self.padded.width)
-            inner = wanted.grown(0, self.path.grid, *size)
-            outer = inner.grown(self.path.reach, self.path.grid, *size)
+        inner, outer = self._within_padded(region)
         x = self.picture(codes, outer)
         planes, total = self.path(x, inner.halo(outer))
-        self.count(len(x) * self.path.work(inner.height, inner.width, inner.halo(outer)))
+        self.count(len(x) * self.work(region))
         return self.checked(x, outer, planes, total, inner, wanted)
+
+    def work(self, region: Region) -> int:
+        """What one frame's region costs, in units of the path."""
+        inner, outer = self._within_padded(region)
+        return self.path.work(inner.height, inner.width, inner.halo(outer))
+
+    def _within_padded(self, region: Region) -> tuple[Region, Region]:
+        """What is computed of the padded frame, and what that is computed from."""
+        if region == self.whole:
+            return self.padded, self.padded
+        size = (self.padded.height, self.padded.width)
+        inner = region.moved(self.padding, self.padding).grown(0, self.path.grid, *size)
+        return inner, inner.grown(self.path.reach, self.path.grid, *size)
 
     def checked(
         self,

@@ -30,7 +30,7 @@ from remaster.models.celnet import CelNet
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
 from remaster.paths import CelNetPath, Path, PlainPath, Planes, plane_factors
-from remaster.regions import NO_HALO, Price, Region, cover, strips
+from remaster.regions import Price, Region, cover, strips
 from remaster.resampling import resize
 
 RESAMPLER = "lanczos"
@@ -163,8 +163,7 @@ class Upscaler:
         for i, each in enumerate(assignments):
             if i not in patches:
                 patches[i] = self._changed(frames[i]) if i in alone else self._chained(each)
-        padded = self._enlarge.padded
-        off = self._path.work(padded.height, padded.width, NO_HALO)
+        off = sum(map(self._enlarge.work, self._pieces([self._whole], self._rows)))
         with self._lock:
             self.work_of_off += off * len(frames)
         return tuple(patches[i] for i in range(len(frames)))
@@ -272,8 +271,7 @@ class Upscaler:
             codes = tuple(plane[None] for plane in frames[0].planes)
         else:
             codes = FrameBatch(tuple(frames)).stacked()
-        if not self.model.sees_whole_image:
-            regions = [part for region in regions for part in _strips_of(region, rows, self._grid)]
+        regions = self._pieces(regions, rows)
         wrong: dict[int, bool] = {}
         results = [self._sound(codes, region, wrong) for region in regions]
         for i, is_mended in wrong.items():
@@ -282,6 +280,12 @@ class Upscaler:
             tuple((region, tuple(p[i] for p in planes)) for region, planes in zip(regions, results))
             for i in range(len(frames))
         ]
+
+    def _pieces(self, regions: Iterable[Region], rows: int) -> list[Region]:
+        """What is computed one after the other: no region higher than `rows`."""
+        if self.model.sees_whole_image:
+            return list(regions)
+        return [part for region in regions for part in _strips_of(region, rows, self._grid)]
 
     def _sound(self, codes: Planes, region: Region, wrong: dict[int, bool]) -> Planes:
         """One region; what is not finite, black or constant without reason, again in fp32.
