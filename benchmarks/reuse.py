@@ -315,7 +315,8 @@ def quality_of(name: str, damage: str, folder: Path, data: Path | None) -> Row:
     upscaler, found = new_upscaler(plan), ReuseCount()
     small = list(cleaned(plan, source_frames(plan), found))
     given = [frame.planes[0] for frame in source_frames(plan)]
-    reach = plan.model.influence_radius
+    measured = plan.model.measured_radius
+    reach = plan.model.receptive_radius if measured is None else measured
     masks = held_pixels(name, reach, folder, data)
     truths = truth_luma(name, folder, data)
     small_truths = [planes[0] for planes in truth_planes(name, folder, data)]
