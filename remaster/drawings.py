@@ -8,9 +8,11 @@ of its next exposures, cleaner than any of them, and stays so while it is held.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import torch
@@ -22,11 +24,14 @@ from remaster.likeness import (
     Noise,
     PairNoise,
     Reference,
+    common_motion,
     compare,
     shot_noise,
     small_picture,
 )
 from remaster.regions import runs
+from remaster.squares import Scales
+from remaster.weave import Weave, shot_weave
 
 __all__ = ["ReuseCount", "frames_ahead", "held_as_drawings", "held_exactly"]
 
@@ -100,7 +105,7 @@ def held_as_drawings(
     averaged. Reads `frames_ahead` ahead; nothing crosses a cut.
     """
     noise_ahead, fused_ahead = frames_ahead(video)
-    judged = _judged(_with_noise(_seen(frames, video.layout), noise_ahead), count)
+    judged = _judged(_with_shot(_seen(frames, video.layout), noise_ahead), count)
     shown: tuple[Tensor, ...] | None = None
     nothing = torch.zeros(_cells(video), dtype=torch.bool)
     for now, after in _with_next(judged, fused_ahead):
@@ -125,11 +130,34 @@ class _Seen:
     pair: PairNoise | None
     """With the frame before; None for the first of all."""
 
+    before: Tensor | None
+    """The small picture of the frame before; None at the beginning of a shot."""
+
+    @cached_property
+    def motion(self) -> Scales:
+        """Since the frame before; made when it is asked for."""
+        assert self.before is not None
+        return common_motion(self.small, self.before)
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """What is around a frame: its own shot, as far as it is in view."""
+
+    noise: Noise
+    frames: tuple[_Seen, ...]
+    """Those that have one before them in the shot."""
+
+    def weave(self) -> Weave | None:
+        return shot_weave([seen.motion for seen in self.frames])
+
 
 @dataclass(frozen=True)
 class _Judged:
     frame: Frame
     new: Tensor
+    light: tuple[float, ...]
+    """By how many levels each plane is brighter than what is shown."""
 
 
 def _seen(frames: Iterable[Frame], layout: PixelLayout) -> Iterator[_Seen]:
@@ -142,34 +170,30 @@ def _seen(frames: Iterable[Frame], layout: PixelLayout) -> Iterator[_Seen]:
             pair = compare(small, before[-1], before[0] if len(before) == 2 else None)
             if pair.is_cut:
                 before.clear()
+        earlier = before[-1] if before else None
         before.append(small)
-        yield _Seen(frame, small, pair)
+        yield _Seen(frame, small, pair, earlier)
 
 
-def _with_noise(seen: Iterable[_Seen], ahead: int) -> Iterator[tuple[_Seen, Noise]]:
-    """Every frame with the noise of its shot, as far as `ahead` frames each side show it."""
-    pairs: deque[PairNoise] = deque(maxlen=ahead)
+def _with_shot(seen: Iterable[_Seen], ahead: int) -> Iterator[tuple[_Seen, _Shot]]:
+    """Every frame with its shot, as far as `ahead` frames each side show it."""
+    past: deque[_Seen] = deque(maxlen=ahead)
     for now, after in _with_next(seen, ahead):
-        if now.pair is not None:
-            if now.pair.is_cut:
-                pairs.clear()
-            else:
-                pairs.append(now.pair)
-        shot = list(pairs)
-        for other in after:
-            if other.pair is None or other.pair.is_cut:
-                break
-            shot.append(other.pair)
-        yield now, shot_noise(shot)
+        if now.before is None:
+            past.clear()
+        else:
+            past.append(now)
+        frames = (*past, *itertools.takewhile(lambda other: other.before is not None, after))
+        yield now, _Shot(shot_noise([other.pair for other in frames if other.pair]), frames)
 
 
-def _judged(seen: Iterable[tuple[_Seen, Noise]], count: ReuseCount) -> Iterator[_Judged]:
+def _judged(seen: Iterable[tuple[_Seen, _Shot]], count: ReuseCount) -> Iterator[_Judged]:
     reference = Reference()
-    for now, noise in seen:
+    for now, shot in seen:
         is_cut = now.pair is not None and now.pair.is_cut
-        new = reference.judge(now.small, noise, is_cut=is_cut)
+        new = reference.judge(now.small, shot.noise, is_cut=is_cut, shot=shot.weave)
         count.largest_accepted = max(count.largest_accepted, reference.accepted)
-        yield _Judged(now.frame, new)
+        yield _Judged(now.frame, new, reference.light)
 
 
 def _with_next(items: Iterable[T], ahead: int) -> Iterator[tuple[T, Sequence[T]]]:

@@ -18,7 +18,7 @@ through H.264, MPEG-2 and grain (`benchmarks/reuse.py` measures them).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,19 +32,24 @@ from remaster.squares import (
     STILL,
     Grid,
     Mask,
+    Scales,
     calm,
     changes_together,
     density,
+    evidence,
     grown,
+    least_sizes,
     quantile,
     steps,
 )
+from remaster.weave import Weave, moved, registered
 
 __all__ = [
     "FUSED",
     "Noise",
     "PairNoise",
     "Reference",
+    "common_motion",
     "compare",
     "shot_noise",
     "small_picture",
@@ -181,6 +186,14 @@ def shot_noise(pairs: Sequence[PairNoise]) -> Noise:
     return Noise(middle, max(pair.unrest for pair in pairs))
 
 
+def common_motion(now: Tensor, before: Tensor) -> Scales:
+    """What moves or changes brightness together between two neighbouring small pictures."""
+    difference = now - before
+    far = _spots(difference).max(0) > _MOST_NOISE
+    products = _products(before[0], difference.clamp_(-_MOST_NOISE, _MOST_NOISE))
+    return moved(evidence(products, ~grown(far, 1)))
+
+
 class Reference:
     """What is shown at each square, and since when; judges one small picture after the other."""
 
@@ -191,9 +204,24 @@ class Reference:
         self.accepted = 0.0
         """Largest difference of a square that was held, in levels, in the last picture."""
 
-    def judge(self, small: Tensor, noise: Noise, *, is_cut: bool) -> Tensor:
-        """(rows, columns) bool on the CPU: which squares are new in this picture."""
+        self.light: tuple[float, ...] = ()
+        """By how many levels all of each plane was brighter than what is shown, in the last picture
+        of a print whose light pumps."""
+
+    def judge(
+        self,
+        small: Tensor,
+        noise: Noise,
+        *,
+        is_cut: bool,
+        shot: Callable[[], Weave | None] = lambda: None,
+    ) -> Tensor:
+        """(rows, columns) bool on the CPU: which squares are new in this picture.
+
+        `shot` is asked for the print's weave where something seems to move or to change together.
+        """
         self.accepted = 0.0
+        self.light = (0.0,) * len(small)
         if self._mean is None or is_cut:
             self._mean = small.clone()
             shape = small.shape[1] // _SIDE, small.shape[2] // _SIDE
@@ -201,6 +229,21 @@ class Reference:
             self._looks_further = True
             return torch.ones(shape, dtype=torch.bool)
         difference = small - self._mean
+        new, spots, found = self._found(difference, noise, None)
+        weave = shot() if found is not None else None
+        if found is not None and weave is not None:
+            difference, self.light = registered(difference, self._mean, found, weave)
+            new, spots, _ = self._found(difference, noise, weave)
+        new = np.ones_like(new) if new.mean() > _MOST else new
+        if not new.all():
+            self.accepted = float(spots[~new].max())
+        self._take(difference, new)
+        return torch.from_numpy(new)
+
+    def _found(
+        self, difference: Tensor, noise: Noise, weave: Weave | None
+    ) -> tuple[Mask, Grid, Scales | None]:
+        """What is new, how much each square differs, and what changes together, if anything."""
         spots = _spots(difference).max(0)
         now = calm(spots)
         level = min(max(now, noise.level), 2 * noise.level)
@@ -208,15 +251,11 @@ class Reference:
         clipped = difference.clamp(-bound, bound)
         over = spots > max(_AT_ALL, _OVER_NOISE * level)
         strong, new = self._alone(spots, _sums(clipped), bound, over)
-        if self._looks_further or now > _UNUSUAL * noise.level + _AT_ALL:
-            new |= self._together(strong, spots, clipped, over)
-        else:
+        if not (self._looks_further or weave or now > _UNUSUAL * noise.level + _AT_ALL):
             self._looks_further = True
-        new = np.ones_like(new) if new.mean() > _MOST else new
-        if not new.all():
-            self.accepted = float(spots[~new].max())
-        self._take(difference, new)
-        return torch.from_numpy(new)
+            return new, spots, None
+        together, found = self._together(strong, spots, clipped, over, weave)
+        return new | together, spots, found
 
     def _alone(
         self, spots: Grid, sums: npt.NDArray[np.float32], bound: float, over: Mask
@@ -235,18 +274,22 @@ class Reference:
             new |= (density(strong, _DENSE_REACH) > _DENSE) & over
         return strong, new
 
-    def _together(self, strong: Mask, spots: Grid, clipped: Tensor, over: Mask) -> Mask:
-        """What changes together with others.
+    def _together(
+        self, strong: Mask, spots: Grid, clipped: Tensor, over: Mask, weave: Weave | None
+    ) -> tuple[Mask, Scales | None]:
+        """What changes together with others, and the evidence, if anything does.
 
         Where nothing does, the next picture is spared the search: what is this slow can wait.
         """
         assert self._mean is not None
         counted = ~grown(strong, 1) if strong.any() else ~strong
-        products = _products(self._mean[0], clipped)
-        moving, lifted, all_moves = changes_together(products, counted)
-        self._looks_further = all_moves or bool(moving.any() or lifted.any())
+        found = evidence(_products(self._mean[0], clipped), counted)
+        least = least_sizes(len(clipped) + 2) if weave is None else weave.most
+        moving, lifted, all_moves = changes_together(found, least, strong.shape)
+        does = all_moves or bool(moving.any() or lifted.any())
+        self._looks_further = does or weave is not None
         new: Mask = lifted | (moving & over)
-        return new | (spots > _AT_ALL) if all_moves else new
+        return new | (spots > _AT_ALL) if all_moves else new, found if does else None
 
     def _take(self, difference: Tensor, new: Mask) -> None:
         assert self._mean is not None
