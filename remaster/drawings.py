@@ -26,6 +26,7 @@ from remaster.likeness import (
     Reference,
     common_motion,
     compare,
+    plane_order,
     shot_noise,
     small_picture,
 )
@@ -157,7 +158,7 @@ class _Judged:
     frame: Frame
     new: Tensor
     light: tuple[float, ...]
-    """By how many levels each plane is brighter than what is shown."""
+    """By how many levels each plane of the small picture is brighter than what is shown."""
 
 
 def _seen(frames: Iterable[Frame], layout: PixelLayout) -> Iterator[_Seen]:
@@ -234,10 +235,11 @@ def _fused(
         shown = now.frame.planes
     boxes = _boxes(now.new)
     mean = [plane.float() if plane.dtype != torch.float32 else plane.clone() for plane in shown]
-    for index, canvas in enumerate(mean):
+    code = 2 ** (layout.bit_depth - 8)
+    for index, (canvas, place) in enumerate(zip(mean, plane_order(layout), strict=True)):
         step = layout.chroma_step if index and layout.subsampling != "rgb" else (1, 1)
         side = CELL // step[0], CELL // step[1]
-        own = [now.frame.planes[index], *(other.frame.planes[index] for other in after)]
+        own = [(other.frame.planes[index], code * other.light[place]) for other in (now, *after)]
         for box in boxes:
             _average(canvas, own, exposures[box], box, side)
     return tuple(mean)
@@ -258,12 +260,16 @@ def _boxes(new: Tensor) -> list[Box]:
 
 
 def _average(
-    canvas: Tensor, planes: Sequence[Tensor], exposures: Tensor, box: Box, side: tuple[int, int]
+    canvas: Tensor,
+    planes: Sequence[tuple[Tensor, float]],
+    exposures: Tensor,
+    box: Box,
+    side: tuple[int, int],
 ) -> None:
     """Write into a box of the canvas, where squares are new, the mean of their exposures.
 
     Args:
-        planes: of the frame and of those that follow.
+        planes: of the frame and of those that follow, and by how much each is too bright.
         exposures: of the box's squares; 0 where a square is not new.
         side: samples of a square in this plane, down and across.
     """
@@ -272,7 +278,7 @@ def _average(
         return
     part = tuple(slice(b.start * s, b.stop * s) for b, s in zip(box, side))
     target = canvas[part]
-    own = [plane[part] for plane in planes[:most]]
+    own = [plane[part] - light if light else plane[part] for plane, light in planes[:most]]
     if most * target.numel() <= _MOST_STACKED:
         numbers = torch.arange(1, most + 1)[:, None, None]
         total = (torch.stack(own).float() * _spread(exposures >= numbers, target, side)).sum(0)

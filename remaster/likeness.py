@@ -51,6 +51,7 @@ __all__ = [
     "Reference",
     "common_motion",
     "compare",
+    "plane_order",
     "shot_noise",
     "small_picture",
 ]
@@ -130,13 +131,12 @@ def small_picture(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
 
     Luma first (green of R'G'B'). Odd ends are filled with the last row or column.
     """
-    order = (1, 0, 2) if layout.subsampling == "rgb" else range(len(planes))
     height, width = planes[0].shape
     size = tuple(-(-n // CELL) * _SIDE for n in (height, width))
     level = 1 / 2 ** (layout.bit_depth - 8)
     down, across = layout.chroma_step
     parts = []
-    for index in order:
+    for index in plane_order(layout):
         step = (1, 1) if index == 0 or layout.subsampling == "rgb" else (down, across)
         part = _halved(_halved(planes[index].float(), 0, 2 // step[0]), 1, 2 // step[1])
         rows, columns = size[0] - part.shape[0], size[1] - part.shape[1]
@@ -145,6 +145,11 @@ def small_picture(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
         parts.append(part)
     small = torch.stack(parts)
     return small if level == 1 else small.mul_(level)
+
+
+def plane_order(layout: PixelLayout) -> tuple[int, ...]:
+    """Which plane each of a small picture is, and the other way round."""
+    return (1, 0, 2) if layout.subsampling == "rgb" else tuple(range(layout.num_planes))
 
 
 def _halved(plane: Tensor, axis: int, factor: int) -> Tensor:
@@ -234,7 +239,10 @@ class Reference:
         if found is not None and weave is not None:
             difference, self.light = registered(difference, self._mean, found, weave)
             new, spots, _ = self._found(difference, noise, weave)
-        new = np.ones_like(new) if new.mean() > _MOST else new
+        if new.mean() > _MOST:
+            new = np.ones_like(new)
+            self.light = (0.0,) * len(small)
+            difference = small - self._mean
         if not new.all():
             self.accepted = float(spots[~new].max())
         self._take(difference, new)

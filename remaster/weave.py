@@ -47,7 +47,8 @@ def moved(found: Scales) -> Scales:
 
 
 def shot_weave(pairs: Sequence[Scales]) -> Weave | None:
-    """The weave of a shot from what neighbouring frames of it differ by; None where it has none.
+    """The weave of a shot from what neighbouring frames of it differ by; None where it has none, or
+    all of the picture moves on.
 
     Args:
         pairs: `moved`, in the order of time, of every pair in view.
@@ -63,8 +64,10 @@ def shot_weave(pairs: Sequence[Scales]) -> Weave | None:
     for total, size in zip(totals, least, strict=True):
         # What moves outwards is told from motion across and down.
         own = 2 * most[:2].max(0, keepdims=True) if total.shape[1] == 2 else most
-        drift = _drift(total)
-        bounds.append(np.where(drift < _DRIFT * own, np.maximum(own, size), size))
+        goes_on = _drift(total) > np.maximum(_DRIFT * own, size)
+        if goes_on.shape[1:] == (1, 1) and goes_on[:2].any():
+            return None
+        bounds.append(np.where(goes_on, size, np.maximum(own, size)))
     return Weave(tuple(bounds))
 
 
