@@ -108,6 +108,7 @@ def held_as_drawings(
     noise_ahead, fused_ahead = frames_ahead(video)
     judged = _judged(_with_shot(_seen(frames, video.layout), noise_ahead), count)
     shown: tuple[Tensor, ...] | None = None
+    light: tuple[float, ...] = ()
     nothing = torch.zeros(_cells(video), dtype=torch.bool)
     for now, after in _with_next(judged, fused_ahead):
         count.frames += 1
@@ -116,7 +117,9 @@ def held_as_drawings(
             yield replace(now.frame, planes=shown, changed=nothing)
             continue
         exposures = _exposures(now.new, [other.new for other in after])
-        shown = _fused(now, after, exposures, shown, video.layout)
+        if bool(now.new.all()):
+            shown, light = None, _usual_light(now, after)
+        shown = _fused(now, after, exposures, shown, light, video.layout)
         fused = exposures > 1
         count.drawings += 1
         count.new_cells += int(now.new.sum())
@@ -221,15 +224,26 @@ def _exposures(new: Tensor, following: Sequence[Tensor]) -> Tensor:
     return total
 
 
+def _usual_light(now: _Judged, after: Sequence[_Judged]) -> tuple[float, ...]:
+    """Mean light of the frames in view, up to the next that is all new."""
+    held = itertools.takewhile(lambda other: not bool(other.new.all()), after)
+    lights = [now.light, *(other.light for other in held)]
+    return tuple(sum(plane) / len(lights) for plane in zip(*lights, strict=True))
+
+
 def _fused(
     now: _Judged,
     after: Sequence[_Judged],
     exposures: Tensor,
     shown: tuple[Tensor, ...] | None,
+    light: Sequence[float],
     layout: PixelLayout,
 ) -> tuple[Tensor, ...]:
-    """The planes shown before, with each new square as the mean of its exposures."""
-    if shown is None or bool(now.new.all()):
+    """The planes shown before, if any, with each new square as the mean of its exposures.
+
+    All in one `light`, by as many levels brighter than the frame since which others are judged.
+    """
+    if shown is None:
         if int(exposures.max()) == 1:
             return now.frame.planes
         shown = now.frame.planes
@@ -239,7 +253,10 @@ def _fused(
     for index, (canvas, place) in enumerate(zip(mean, plane_order(layout), strict=True)):
         step = layout.chroma_step if index and layout.subsampling != "rgb" else (1, 1)
         side = CELL // step[0], CELL // step[1]
-        own = [(other.frame.planes[index], code * other.light[place]) for other in (now, *after)]
+        own = [
+            (other.frame.planes[index], code * (other.light[place] - light[place]))
+            for other in (now, *after)
+        ]
         for box in boxes:
             _average(canvas, own, exposures[box], box, side)
     return tuple(mean)
