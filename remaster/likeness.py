@@ -195,7 +195,7 @@ def common_motion(now: Tensor, before: Tensor) -> Scales:
     """What moves or changes brightness together between two neighbouring small pictures."""
     difference = now - before
     far = _spots(difference).max(0) > _MOST_NOISE
-    products = _products(before[0], difference.clamp_(-_MOST_NOISE, _MOST_NOISE))
+    products = _products((now[0] + before[0]) / 2, difference.clamp_(-_MOST_NOISE, _MOST_NOISE))
     return moved(evidence(products, ~grown(far, 1)))
 
 

@@ -76,8 +76,10 @@ def _drift(total: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     kinds, pairs = total.shape[1] // 2, len(total)
     half, before = (pairs + 1) // 2, np.arange(pairs)
     counted = np.minimum(half, pairs - before) - np.maximum(0, half - 1 - before)
-    sums = np.tensordot(counted.astype(np.float32) / half, total[:, :kinds], 1)
-    drift: npt.NDArray[np.float32] = np.abs(sums) / (total[:, kinds:].mean(0) + SAMPLES)
+    steps = total[:, :kinds] / (total[:, kinds:] + SAMPLES)
+    drift: npt.NDArray[np.float32] = np.abs(
+        np.tensordot(counted.astype(np.float32) / half, steps, 1)
+    )
     return drift
 
 
