@@ -56,7 +56,7 @@ def error(frame: Frame, truth: Planes) -> float:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_drawing_on_an_unsteady_print_is_held(seed: int, sigma: float) -> None:
     _, count = found(exposed(a_print(60, seed)), sigma)
-    assert count.new_cells < 0.2 * count.cells
+    assert count.new_cells < 0.3 * count.cells
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.subsampling)
