@@ -128,32 +128,40 @@ def held_as_drawings(
 
 
 @dataclass(frozen=True)
-class _Seen:
-    frame: Frame
-    small: Tensor
-    pair: PairNoise | None
-    """With the frame before; None for the first of all."""
+class _Step:
+    """From one frame to the next of its shot, in small pictures."""
 
-    before: Tensor | None
-    """The small picture of the frame before; None at the beginning of a shot."""
+    before: Tensor
+    now: Tensor
+    pair: PairNoise
 
     @cached_property
     def motion(self) -> Scales:
-        """Since the frame before; made when it is asked for."""
-        assert self.before is not None
-        return common_motion(self.small, self.before)
+        """Made when it is asked for."""
+        return common_motion(self.now, self.before)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    frame: Frame
+    small: Tensor
+    is_cut: bool
+    step: _Step | None
+    """From the frame before; None at the beginning of a shot."""
 
 
 @dataclass(frozen=True)
 class _Shot:
-    """What is around a frame: its own shot, as far as it is in view."""
+    """What is known of a frame's shot, as far as it is in view."""
 
-    noise: Noise
-    frames: tuple[_Seen, ...]
-    """Those that have one before them in the shot."""
+    steps: tuple[_Step, ...]
+
+    @property
+    def noise(self) -> Noise:
+        return shot_noise([step.pair for step in self.steps])
 
     def weave(self) -> Weave | None:
-        return shot_weave([seen.motion for seen in self.frames])
+        return shot_weave([step.motion for step in self.steps])
 
 
 @dataclass(frozen=True)
@@ -169,33 +177,38 @@ def _seen(frames: Iterable[Frame], layout: PixelLayout) -> Iterator[_Seen]:
     before: deque[Tensor] = deque(maxlen=2)
     for frame in frames:
         small = small_picture(frame.planes, layout)
-        pair = None
+        step, is_cut = None, False
         if before:
             pair = compare(small, before[-1], before[0] if len(before) == 2 else None)
-            if pair.is_cut:
+            is_cut = pair.is_cut
+            if is_cut:
                 before.clear()
-        earlier = before[-1] if before else None
+            else:
+                step = _Step(before[-1], small, pair)
         before.append(small)
-        yield _Seen(frame, small, pair, earlier)
+        yield _Seen(frame, small, is_cut, step)
 
 
 def _with_shot(seen: Iterable[_Seen], ahead: int) -> Iterator[tuple[_Seen, _Shot]]:
     """Every frame with its shot, as far as `ahead` frames each side show it."""
-    past: deque[_Seen] = deque(maxlen=ahead)
+    past: deque[_Step] = deque(maxlen=ahead)
     for now, after in _with_next(seen, ahead):
-        if now.before is None:
+        if now.step is None:
             past.clear()
         else:
-            past.append(now)
-        frames = (*past, *itertools.takewhile(lambda other: other.before is not None, after))
-        yield now, _Shot(shot_noise([other.pair for other in frames if other.pair]), frames)
+            past.append(now.step)
+        steps = list(past)
+        for other in after:
+            if other.step is None:
+                break
+            steps.append(other.step)
+        yield now, _Shot(tuple(steps))
 
 
 def _judged(seen: Iterable[tuple[_Seen, _Shot]], count: ReuseCount) -> Iterator[_Judged]:
     reference = Reference()
     for now, shot in seen:
-        is_cut = now.pair is not None and now.pair.is_cut
-        new = reference.judge(now.small, shot.noise, is_cut=is_cut, shot=shot.weave)
+        new = reference.judge(now.small, shot.noise, is_cut=now.is_cut, shot=shot.weave)
         count.largest_accepted = max(count.largest_accepted, reference.accepted)
         yield _Judged(now.frame, new, reference.light)
 

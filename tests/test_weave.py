@@ -53,9 +53,9 @@ def error(frame: Frame, truth: Planes) -> float:
 
 
 @pytest.mark.parametrize("sigma", [0, 3])
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_drawing_on_an_unsteady_print_is_held(seed: int, sigma: float) -> None:
-    _, count = found(exposed(a_print(60, seed)), sigma)
+    _, count = found(exposed(a_print(48, seed)), sigma)
     assert count.new_cells < 0.3 * count.cells
 
 
@@ -67,7 +67,7 @@ def test_a_print_is_held_in_every_layout(layout: PixelLayout) -> None:
 
 def test_a_print_is_steadier_and_nearer_to_its_drawing() -> None:
     still = picture(SIZE)
-    shown = exposed(a_print(60))
+    shown = exposed(a_print(48))
     frames, _ = found(shown, 3)
     source = [error(Frame(0, coded(planes, YUV420, 3, 9)), still) for planes in shown]
     assert sum(error(frame, still) for frame in frames) < 0.4 * sum(source)
@@ -77,8 +77,8 @@ def test_a_print_is_steadier_and_nearer_to_its_drawing() -> None:
 
 @pytest.mark.parametrize("sigma", [0, 3])
 def test_a_mouth_opens_over_an_unsteady_print(sigma: float) -> None:
-    opens = [i for i in range(60) if i // 6 % 2]
-    shown = exposed(a_print(60), opens)
+    opens = [i for i in range(48) if i // 6 % 2]
+    shown = exposed(a_print(48), opens)
     frames, count = found(shown, sigma)
     assert count.new_cells < 0.2 * count.cells
     for i, frame in enumerate(frames):
@@ -88,8 +88,8 @@ def test_a_mouth_opens_over_an_unsteady_print(sigma: float) -> None:
 
 def test_what_opens_is_lit_like_what_is_held() -> None:
     """Where nothing is drawn, no edge of a square shows between new and held."""
-    opens = [i for i in range(60) if i // 6 % 2]
-    frames, _ = found(exposed(a_print(60, light=1.5), opens), 0)
+    opens = [i for i in range(48) if i // 6 % 2]
+    frames, _ = found(exposed(a_print(48, light=1.5), opens), 0)
     still = exposed([(0.0, 0.0, 0.0)], [0])[0][0]
     edges = (still.diff(dim=1).abs() > 0.1).float()
     flat = F.max_pool2d(edges[None, None], 5, 1, 2)[0, 0] == 0
@@ -107,10 +107,10 @@ def test_a_camera_that_goes_on_is_followed(
     right: float, down: float, zoom: float, sigma: float
 ) -> None:
     """What is shown is no farther from its place than the weaving print."""
-    weave = a_print(60)
+    weave = a_print(48)
     moved = [(x + right * i, y + down * i, z) for i, (x, y, z) in enumerate(weave)]
     frames, _ = found(exposed(moved, zoom=zoom), sigma)
-    truth = exposed([(right * i, down * i, 0.0) for i in range(60)], zoom=zoom)
+    truth = exposed([(right * i, down * i, 0.0) for i in range(48)], zoom=zoom)
     source = [
         error(Frame(i, coded(own, YUV420, sigma, 500 + i)), clean)
         for i, (own, clean) in enumerate(zip(exposed(moved, zoom=zoom), truth, strict=True))
@@ -122,7 +122,7 @@ def test_a_camera_that_goes_on_is_followed(
 
 @pytest.mark.parametrize("sigma", [0, 3])
 def test_a_fade_of_a_print_is_followed(sigma: float) -> None:
-    shown = exposed([(x, y, z - 0.5 * i) for i, (x, y, z) in enumerate(a_print(60))])
+    shown = exposed([(x, y, z - 0.5 * i) for i, (x, y, z) in enumerate(a_print(48))])
     frames, _ = found(shown, sigma)
     for frame, own in zip(frames, shown, strict=True):
         assert abs(float(frame.planes[0].float().mean() - own[0].mean())) < 2.5
@@ -130,8 +130,8 @@ def test_a_fade_of_a_print_is_followed(sigma: float) -> None:
 
 @pytest.mark.parametrize("step", [0.1, 0.3])
 def test_a_part_that_moves_over_a_print_is_followed(step: float) -> None:
-    weave = a_print(60)
-    shown, truth = exposed(weave), exposed([(0.0, 0.0, 0.0)] * 60)
+    weave = a_print(48)
+    shown, truth = exposed(weave), exposed([(0.0, 0.0, 0.0)] * 48)
     part = slice(40, 88), slice(120, 168)
     for i, (planes, clean) in enumerate(zip(shown, truth, strict=True)):
         right, down, light = weave[i]
