@@ -25,8 +25,9 @@ _FEWEST = 12
 _OF_WINDOWS, _TIMES = 0.75, 6.0
 """A print goes this many times as far, at most, as that share of its windows goes on average."""
 
-_DRIFT = 0.5
-"""What ends farther than that share of it from where it began goes on."""
+_WHOLE_DRIFT, _DRIFT = 0.5, 1.0
+"""What ends farther than that share of it from where it began goes on: all of the picture, and a
+window, which a codec may leave anywhere."""
 
 _MOST_SHIFT, _MOST_LIGHT = 0.3, 4.0
 """No print goes farther: samples at half size, and levels."""
@@ -64,8 +65,9 @@ def shot_weave(pairs: Sequence[Scales]) -> Weave | None:
     for total, size in zip(totals, least, strict=True):
         # What moves outwards is told from motion across and down.
         own = 2 * most[:2].max(0, keepdims=True) if total.shape[1] == 2 else most
-        goes_on = _drift(total) > np.maximum(_DRIFT * own, size)
-        if goes_on.shape[1:] == (1, 1) and goes_on[:2].any():
+        is_whole = total[0, 0].size == 1
+        goes_on = _drift(total) > np.maximum((_WHOLE_DRIFT if is_whole else _DRIFT) * own, size)
+        if is_whole and goes_on[:2].any():
             return None
         bounds.append(np.where(goes_on, size, np.maximum(own, size)))
     return Weave(tuple(bounds))
