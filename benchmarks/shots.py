@@ -14,7 +14,7 @@ import argparse
 import functools
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -239,7 +239,12 @@ SHOTS: dict[str, Callable[[], list[Picture]]] = {
     "still": still,
     "cut": cut,
     "dialogue": dialogue,
+    "print": lambda: speaking(171, "grove", 4, 72),
 }
+PRINTS = {"print": (0.15, 0.7)}
+"""Shots whose films are made from a print: it weaves by so many of their pixels and its light pumps
+by so many levels, root mean square. The truth keeps still."""
+
 REAL = "dialogue_720p24"
 REAL_SIZE = (648, 1152)
 
@@ -296,9 +301,24 @@ def keep(pictures: list[Picture], path: Path) -> None:
     encode((frame.reformat(format="bgr0") for frame in frames), path, Damage("ffv1"))
 
 
-def lq_planes(rgb: Picture) -> Planes:
+def on_a_print(
+    pictures: Sequence[Picture], shift: float, light: float, rng: np.random.Generator
+) -> Iterator[Planes]:
+    """The films' frames, each a little displaced and a little brighter or darker."""
+    height, width = pictures[0].shape[:2]
+    place = np.zeros(3)
+    for picture in pictures:
+        place = 0.6 * place + 0.8 * rng.normal(size=3) * (2 * shift, 2 * shift, light)
+        sheet = np.pad(picture.astype(np.float32), ((8, 8), (8, 8), (0, 0)), "edge")
+        down = sampling(height + 16, height, 1, (height + 15) / 2 + place[0])
+        across = sampling(width + 16, width, 1, (width + 15) / 2 + place[1])
+        seen = down @ sheet.transpose(2, 0, 1) @ across.T + place[2] * 255 / 219
+        yield lq_planes(seen.clip(0, 255).transpose(1, 2, 0))
+
+
+def lq_planes(rgb: npt.NDArray[np.uint8 | np.float32]) -> Planes:
     """(H, W, 3) at the truth's size to the film's Y, Cb, Cr: uint8 (h, w) each."""
-    picture = torch.from_numpy(rgb).permute(2, 0, 1).float().div(255)[None]
+    picture = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1).float().div(255)[None]
     height, width = rgb.shape[:2]
     small = resize(picture, (height // 2, width // 2), "box")
     return tuple(plane[0] for plane in encode_planes(small, LAYOUT, COLOR, "rgb"))
@@ -356,7 +376,9 @@ def damaged(name: str, damage: str, folder: Path = FOLDER, data: Path | None = N
     path = folder / f"{name}.{damage}.mkv"
     if not path.exists():
         how, rng = DAMAGES[damage], np.random.default_rng(sum(map(ord, name)))
-        planes = truth_planes(name, folder, data)
+        planes: Iterable[Planes] = truth_planes(name, folder, data)
+        if name in PRINTS:
+            planes = on_a_print(truth(name, folder, data), *PRINTS[name], rng)
         encode((exposure(frame, how.grain, rng) for frame in planes), path, how)
     return path
 

@@ -8,9 +8,11 @@ of its next exposures, cleaner than any of them, and stays so while it is held.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import torch
@@ -22,11 +24,15 @@ from remaster.likeness import (
     Noise,
     PairNoise,
     Reference,
+    common_motion,
     compare,
+    plane_order,
     shot_noise,
     small_picture,
 )
 from remaster.regions import Box, boxes
+from remaster.squares import Scales
+from remaster.weave import Weave, shot_weave
 
 __all__ = ["ReuseCount", "frames_ahead", "held_as_drawings", "held_exactly"]
 
@@ -100,8 +106,9 @@ def held_as_drawings(
     averaged. Reads `frames_ahead` ahead; nothing crosses a cut.
     """
     noise_ahead, fused_ahead = frames_ahead(video)
-    judged = _judged(_with_noise(_seen(frames, video.layout), noise_ahead), count)
+    judged = _judged(_with_shot(_seen(frames, video.layout), noise_ahead), count)
     shown: tuple[Tensor, ...] | None = None
+    light: tuple[float, ...] = ()
     nothing = torch.zeros(_cells(video), dtype=torch.bool)
     for now, after in _with_next(judged, fused_ahead):
         count.frames += 1
@@ -110,7 +117,9 @@ def held_as_drawings(
             yield replace(now.frame, planes=shown, changed=nothing)
             continue
         exposures = _exposures(now.new, [other.new for other in after])
-        shown = _fused(now, after, exposures, shown, video.layout)
+        if bool(now.new.all()):
+            shown, light = None, _usual_light(now, after)
+        shown = _fused(now, after, exposures, shown, light, video.layout)
         fused = exposures > 1
         count.drawings += 1
         count.new_cells += int(now.new.sum())
@@ -125,17 +134,48 @@ def held_as_drawings(
 
 
 @dataclass(frozen=True)
+class _Step:
+    """From one frame to the next of its shot, in small pictures."""
+
+    before: Tensor
+    now: Tensor
+    pair: PairNoise
+
+    @cached_property
+    def motion(self) -> Scales:
+        """Made when it is asked for."""
+        return common_motion(self.now, self.before)
+
+
+@dataclass(frozen=True)
 class _Seen:
     frame: Frame
     small: Tensor
-    pair: PairNoise | None
-    """With the frame before; None for the first of all."""
+    is_cut: bool
+    step: _Step | None
+    """From the frame before; None at the beginning of a shot."""
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """What is known of a frame's shot, as far as it is in view."""
+
+    steps: tuple[_Step, ...]
+
+    @property
+    def noise(self) -> Noise:
+        return shot_noise([step.pair for step in self.steps])
+
+    def weave(self) -> Weave | None:
+        return shot_weave([step.motion for step in self.steps])
 
 
 @dataclass(frozen=True)
 class _Judged:
     frame: Frame
     new: Tensor
+    light: tuple[float, ...]
+    """By how many levels each plane of the small picture is brighter than what is shown."""
 
 
 def _seen(frames: Iterable[Frame], layout: PixelLayout) -> Iterator[_Seen]:
@@ -143,41 +183,41 @@ def _seen(frames: Iterable[Frame], layout: PixelLayout) -> Iterator[_Seen]:
     before: deque[Tensor] = deque(maxlen=2)
     for frame in frames:
         small = small_picture(frame.planes, layout)
-        pair = None
+        step, is_cut = None, False
         if before:
             pair = compare(small, before[-1], before[0] if len(before) == 2 else None)
-            if pair.is_cut:
+            is_cut = pair.is_cut
+            if is_cut:
                 before.clear()
-        before.append(small)
-        yield _Seen(frame, small, pair)
-
-
-def _with_noise(seen: Iterable[_Seen], ahead: int) -> Iterator[tuple[_Seen, Noise]]:
-    """Every frame with the noise of its shot, as far as `ahead` frames each side show it."""
-    pairs: deque[PairNoise] = deque(maxlen=ahead)
-    for now, after in _with_next(seen, ahead):
-        if now.pair is not None:
-            if now.pair.is_cut:
-                pairs.clear()
             else:
-                pairs.append(now.pair)
-        shot = list(pairs)
+                step = _Step(before[-1], small, pair)
+        before.append(small)
+        yield _Seen(frame, small, is_cut, step)
+
+
+def _with_shot(seen: Iterable[_Seen], ahead: int) -> Iterator[tuple[_Seen, _Shot]]:
+    """Every frame with its shot, as far as `ahead` frames each side show it."""
+    past: deque[_Step] = deque(maxlen=ahead)
+    for now, after in _with_next(seen, ahead):
+        if now.step is None:
+            past.clear()
+        else:
+            past.append(now.step)
+        steps = list(past)
         for other in after:
-            if other.pair is None or other.pair.is_cut:
+            if other.step is None:
                 break
-            shot.append(other.pair)
-        yield now, shot_noise(shot)
+            steps.append(other.step)
+        yield now, _Shot(tuple(steps))
 
 
-def _judged(seen: Iterable[tuple[_Seen, Noise]], count: ReuseCount) -> Iterator[_Judged]:
+def _judged(seen: Iterable[tuple[_Seen, _Shot]], count: ReuseCount) -> Iterator[_Judged]:
     reference = Reference()
-    for now, noise in seen:
-        pair = now.pair
-        is_cut = pair is not None and pair.is_cut
-        step = None if pair is None else pair.spots
-        new = reference.judge(now.small, noise, is_cut=is_cut, step=step)
+    for now, shot in seen:
+        step = None if now.step is None else now.step.pair.spots
+        new = reference.judge(now.small, shot.noise, is_cut=now.is_cut, step=step, shot=shot.weave)
         count.largest_accepted = max(count.largest_accepted, reference.accepted)
-        yield _Judged(now.frame, new)
+        yield _Judged(now.frame, new, reference.light)
 
 
 def _with_next(items: Iterable[T], ahead: int) -> Iterator[tuple[T, Sequence[T]]]:
@@ -209,36 +249,55 @@ def _exposures(new: Tensor, following: Sequence[Tensor]) -> Tensor:
     return total
 
 
+def _usual_light(now: _Judged, after: Sequence[_Judged]) -> tuple[float, ...]:
+    """Mean light of the frames in view, up to the next that is all new."""
+    held = itertools.takewhile(lambda other: not bool(other.new.all()), after)
+    lights = [now.light, *(other.light for other in held)]
+    return tuple(sum(plane) / len(lights) for plane in zip(*lights, strict=True))
+
+
 def _fused(
     now: _Judged,
     after: Sequence[_Judged],
     exposures: Tensor,
     shown: tuple[Tensor, ...] | None,
+    light: Sequence[float],
     layout: PixelLayout,
 ) -> tuple[Tensor, ...]:
-    """The planes shown before, with each new square as the mean of its exposures."""
-    if shown is None or bool(now.new.all()):
+    """The planes shown before, if any, with each new square as the mean of its exposures.
+
+    All in one `light`, by as many levels brighter than the frame since which others are judged.
+    """
+    if shown is None:
         if int(exposures.max()) == 1:
             return now.frame.planes
         shown = now.frame.planes
     areas = boxes(now.new.numpy())
     mean = [plane.float() if plane.dtype != torch.float32 else plane.clone() for plane in shown]
-    for index, canvas in enumerate(mean):
+    code = 2 ** (layout.bit_depth - 8)
+    for index, (canvas, place) in enumerate(zip(mean, plane_order(layout), strict=True)):
         step = layout.chroma_step if index and layout.subsampling != "rgb" else (1, 1)
         side = CELL // step[0], CELL // step[1]
-        own = [now.frame.planes[index], *(other.frame.planes[index] for other in after)]
+        own = [
+            (other.frame.planes[index], code * (other.light[place] - light[place]))
+            for other in (now, *after)
+        ]
         for box in areas:
             _average(canvas, own, exposures[box], box, side)
     return tuple(mean)
 
 
 def _average(
-    canvas: Tensor, planes: Sequence[Tensor], exposures: Tensor, box: Box, side: tuple[int, int]
+    canvas: Tensor,
+    planes: Sequence[tuple[Tensor, float]],
+    exposures: Tensor,
+    box: Box,
+    side: tuple[int, int],
 ) -> None:
     """Write into a box of the canvas, where squares are new, the mean of their exposures.
 
     Args:
-        planes: of the frame and of those that follow.
+        planes: of the frame and of those that follow, and by how much each is too bright.
         exposures: of the box's squares; 0 where a square is not new.
         side: samples of a square in this plane, down and across.
     """
@@ -247,7 +306,7 @@ def _average(
         return
     part = tuple(slice(b.start * s, b.stop * s) for b, s in zip(box, side))
     target = canvas[part]
-    own = [plane[part] for plane in planes[:most]]
+    own = [plane[part] - light if light else plane[part] for plane, light in planes[:most]]
     if most * target.numel() <= _MOST_STACKED:
         numbers = torch.arange(1, most + 1)[:, None, None]
         total = (torch.stack(own).float() * _spread(exposures >= numbers, target, side)).sum(0)

@@ -18,7 +18,7 @@ through H.264, MPEG-2 and grain (`benchmarks/reuse.py` measures them).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,13 +32,17 @@ from remaster.squares import (
     STILL,
     Grid,
     Mask,
+    Scales,
     calm,
     changes_together,
     density,
+    evidence,
     grown,
+    least_sizes,
     quantile,
     steps,
 )
+from remaster.weave import Weave, moved, registered
 
 __all__ = [
     "FUSED",
@@ -48,7 +52,9 @@ __all__ = [
     "Noise",
     "PairNoise",
     "Reference",
+    "common_motion",
     "compare",
+    "plane_order",
     "shot_noise",
     "small_picture",
 ]
@@ -146,12 +152,11 @@ def small_picture(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
     Rows and columns of squares. Luma first (green of R'G'B'). Odd ends are filled with the last
     row or column.
     """
-    order = (1, 0, 2) if layout.subsampling == "rgb" else range(len(planes))
     height, width = planes[0].shape
     rows, columns = (-(-n // CELL) * _SIDE for n in (height, width))
     small = torch.empty(len(planes), rows, columns, dtype=torch.int16, device=planes[0].device)
     down, across = layout.chroma_step
-    for target, index in zip(small, order):
+    for target, index in zip(small, plane_order(layout)):
         step = (1, 1) if index == 0 or layout.subsampling == "rgb" else (down, across)
         part = planes[index].short()
         for axis in (0, 1):
@@ -163,6 +168,11 @@ def small_picture(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
         target[bottom:, :right] = target[bottom - 1, :right]
         target[:, right:] = target[:, right - 1 : right]
     return small
+
+
+def plane_order(layout: PixelLayout) -> tuple[int, ...]:
+    """Which plane each of a small picture is, and the other way round."""
+    return (1, 0, 2) if layout.subsampling == "rgb" else tuple(range(layout.num_planes))
 
 
 def _sums_of_two(plane: Tensor, axis: int) -> Tensor:
@@ -204,6 +214,15 @@ def shot_noise(pairs: Sequence[PairNoise]) -> Noise:
     return Noise(middle, max(pair.unrest for pair in pairs))
 
 
+def common_motion(now: Tensor, before: Tensor) -> Scales:
+    """What moves or changes brightness together between two neighbouring small pictures."""
+    difference = now - before
+    far = _spots(difference).max(0) > _MOST_NOISE
+    clipped = _clipped(difference, _MOST_NOISE)
+    picture = (now[0] + before[0]).float() / 2
+    return moved(evidence(_products(picture, clipped[0], _sums(clipped)), ~grown(far, 1)))
+
+
 class Reference:
     """What is shown at each square, and since when; judges one small picture after the other."""
 
@@ -218,43 +237,60 @@ class Reference:
         """Largest difference of a square that was held, in levels, in the last picture."""
 
     def judge(
-        self, small: Tensor, noise: Noise, *, is_cut: bool, step: Grid | None = None
+        self,
+        small: Tensor,
+        noise: Noise,
+        *,
+        is_cut: bool,
+        step: Grid | None = None,
+        shot: Callable[[], Weave | None] = lambda: None,
     ) -> Tensor:
         """(rows, columns) bool on the CPU: which squares are new in this picture.
 
         Args:
             step: the spots of its difference to the picture judged before, where known.
+            shot: is asked for the print's weave where something seems to move or change together.
         """
         self.accepted = 0.0
+        self.light = (0.0,) * len(small)
         if self._mean is None or is_cut:
             return self._begin(small)
         difference = small - self._mean
         if step is None or not self._is_picture_before:
             step = _spots(difference).max(0)
-        spots = step
-        now = calm(spots)
-        level = min(max(now, noise.level), 2 * noise.level)
-        bound = _BASE + _BY_NOISE * math.sqrt(level) + min(_BY_UNREST * noise.unrest, _MOST_UNREST)
-        is_new = _share(spots > bound * (1 + _YOUNG / self._exposures)) > _MOST
-        is_unusual = now > _UNUSUAL * noise.level + _AT_ALL
-        goes_on = is_unusual and now > _GOES_ON * self._moved
-        if is_new or goes_on:
+        now = calm(step)
+        over = _share(step > _bound(now, noise) * (1 + _YOUNG / self._exposures))
+        if over > _MOST or (_is_unusual(now, noise) and now > _GOES_ON * self._moved):
             return self._begin(small, _EACH_TIME * self._moved)
-        most = round(bound * LEVEL)
-        clipped = difference.clamp(-most, most)
-        sums = _sums(clipped)
-        over = spots > max(_AT_ALL, _OVER_NOISE * level)
-        strong, new = self._alone(spots, sums, bound, over)
-        if self._looks_further or is_unusual:
-            new |= self._together(strong, spots, clipped[0], sums, over)
-        else:
-            self._looks_further = True
+        new, found = self._found(difference, step, noise, None)
+        weave = None if found is None else shot()
+        if found is not None and weave is not None:
+            difference, self.light = _registered(difference, self._mean, found, weave)
+            step = _spots(difference).max(0)
+            new, _ = self._found(difference, step, noise, weave)
         if _share(new) > _MOST:
+            self.light = (0.0,) * len(small)
             return self._begin(small, now if self._is_picture_before else math.inf)
         self._moved = math.inf
-        self.accepted = float(spots[~new].max())
+        self.accepted = float(step[~new].max())
         self._take(difference, new)
         return torch.from_numpy(new)
+
+    def _found(
+        self, difference: Tensor, spots: Grid, noise: Noise, weave: Weave | None
+    ) -> tuple[Mask, Scales | None]:
+        """What is new, and the evidence where something changes together."""
+        now = calm(spots)
+        bound = _bound(now, noise)
+        clipped = _clipped(difference, bound)
+        sums = _sums(clipped)
+        over = spots > max(_AT_ALL, _OVER_NOISE * _level(now, noise))
+        strong, new = self._alone(spots, sums, bound, over)
+        if not (self._looks_further or weave or _is_unusual(now, noise)):
+            self._looks_further = True
+            return new, None
+        together, found = self._together(strong, spots, clipped[0], sums, over, weave)
+        return new | together, found
 
     def _begin(self, small: Tensor, moved: float = math.inf) -> Tensor:
         """All of the picture is new."""
@@ -288,18 +324,21 @@ class Reference:
         luma: Tensor,
         sums: npt.NDArray[np.float32],
         over: Mask,
-    ) -> Mask:
-        """What changes together with others.
+        weave: Weave | None,
+    ) -> tuple[Mask, Scales | None]:
+        """What changes together with others, and the evidence, if anything does.
 
         Where nothing does, the next picture is spared the search: what is this slow can wait.
         """
         assert self._mean is not None
         counted = ~grown(strong, 1) if strong.any() else ~strong
-        products = np.concatenate([_slopes(self._mean[0].float(), luma.float()), sums])
-        moving, lifted, all_moves = changes_together(products, counted)
-        self._looks_further = all_moves or bool(moving.any() or lifted.any())
+        found = evidence(_products(self._mean[0].float(), luma, sums), counted)
+        least = least_sizes(len(sums) + 2) if weave is None else weave.most
+        moving, lifted, all_moves = changes_together(found, least, strong.shape)
+        does = all_moves or bool(moving.any() or lifted.any())
+        self._looks_further = does or weave is not None
         new: Mask = lifted | (moving & over)
-        return new | (spots > _AT_ALL) if all_moves else new
+        return new | (spots > _AT_ALL) if all_moves else new, found if does else None
 
     def _take(self, difference: Tensor, new: Mask) -> None:
         assert self._mean is not None
@@ -315,6 +354,36 @@ class Reference:
         along = torch.from_numpy(weights.repeat(_SIDE, 1)).to(difference.device)[:, None]
         step = _blocks(difference)[:, rows].float().mul_(along).round_()
         _blocks(self._mean)[:, rows].add_(step.short())
+
+
+def _level(now: float, noise: Noise) -> float:
+    """Of the noise in a picture whose calmer tiles differ by `now`."""
+    return min(max(now, noise.level), 2 * noise.level)
+
+
+def _bound(now: float, noise: Noise) -> float:
+    """What a spot of such a picture stays below without a change."""
+    unrest = min(_BY_UNREST * noise.unrest, _MOST_UNREST)
+    return _BASE + _BY_NOISE * math.sqrt(_level(now, noise)) + unrest
+
+
+def _is_unusual(now: float, noise: Noise) -> bool:
+    return now > _UNUSUAL * noise.level + _AT_ALL
+
+
+def _clipped(difference: Tensor, bound: float) -> Tensor:
+    """A difference in units, to at most so many levels."""
+    most = round(bound * LEVEL)
+    return difference.clamp(-most, most)
+
+
+def _registered(
+    difference: Tensor, mean: Tensor, found: Scales, weave: Weave
+) -> tuple[Tensor, tuple[float, ...]]:
+    """As `registered`, in the units of small pictures; the light in levels."""
+    levels = difference.float() / LEVEL, mean.float() / LEVEL
+    left, light = registered(*levels, found, weave)
+    return left.mul_(LEVEL).round_().short(), light
 
 
 def _spots(difference: Tensor) -> npt.NDArray[np.float32]:
@@ -361,6 +430,13 @@ def _slopes(mean: Tensor, difference: Tensor) -> npt.NDArray[np.float32]:
     sums[:2] /= 4 * LEVEL
     sums[2:] /= 2 * LEVEL
     return sums
+
+
+def _products(
+    picture: Tensor, luma: Tensor, sums: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """What `squares.evidence` looks at: of a luma picture, and a difference and its sums."""
+    return np.concatenate([_slopes(picture, luma.float()), sums])
 
 
 def _sums(planes: Tensor) -> npt.NDArray[np.float32]:

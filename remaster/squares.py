@@ -9,13 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "SAMPLES",
     "STILL",
     "Grid",
     "Mask",
+    "Scales",
     "calm",
     "changes_together",
     "density",
+    "evidence",
     "grown",
+    "least_sizes",
     "quantile",
     "steps",
 ]
@@ -24,6 +28,9 @@ Grid = npt.NDArray[np.float32]
 """(rows, columns), one number for each square."""
 
 Mask = npt.NDArray[np.bool_]
+
+Scales = tuple[npt.NDArray[np.float32], ...]
+"""One number of each kind for windows of two sizes, for the frame, and outwards from its middle."""
 
 SAMPLES = 16
 """Of a square at half size."""
@@ -85,17 +92,17 @@ def _around(grid: Grid, reach: int) -> Grid:
     return sums
 
 
-def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[Mask, Mask, bool]:
-    """Squares that move together with those around; that change in brightness together; and
-    whether all of the frame moves.
-
-    The sum over a window is held against what the same squares would give with random signs, so
-    nothing has to be known of the noise.
+def evidence(products: npt.NDArray[np.float32], counted: Mask) -> Scales:
+    """Sums over the windows of each scale: of what changes, of its weights, and of its squares.
 
     Args:
         products: (4 + C, rows, columns) sums over each square: of the squares of luma's gradients
             across and down, of the difference times each, and of the C planes' differences.
         counted: squares that are to be looked at.
+
+    Returns:
+        (3 K, windows down, windows across) for each of the first three scales, K = 2 + C kinds:
+        motion across and down, and each plane's brightness; (3, 1, 1) for the last.
     """
     kinds = len(products) - 2
     rows, columns = counted.shape
@@ -107,19 +114,42 @@ def changes_together(products: npt.NDArray[np.float32], counted: Mask) -> tuple[
     np.multiply(products[:2], counted, out=weights[:2])
     weights[2:] = counted * np.float32(SAMPLES)
     np.square(sums, out=parts[2 * kinds :])
-    moving, lifted = np.zeros_like(counted), np.zeros_like(counted)
-    least = np.full((kinds, 1, 1), _LIFT, np.float32)
-    least[:2] = _SHIFT
-    blocks, block = padded, 1
+    blocks, block, windows = padded, 1, []
     for side in _WINDOWS:
         while block < side // 2:
             blocks, block = _fours(blocks), 2 * block
-        hits = _hits(_windows(blocks), least)
+        windows.append(_windows(blocks))
+    return *windows, blocks.sum((1, 2), keepdims=True), _outwards(sums, weights)
+
+
+def least_sizes(kinds: int) -> Scales:
+    """Of what may be common motion and common change of brightness, at each scale."""
+    least = np.full((kinds, 1, 1), _LIFT, np.float32)
+    least[:2] = _SHIFT
+    return least, least, least, np.full((1, 1, 1), 2 * _SHIFT, np.float32)
+
+
+def changes_together(
+    found: Scales, least: Scales, shape: tuple[int, int]
+) -> tuple[Mask, Mask, bool]:
+    """Squares that move together with those around; that change in brightness together; and
+    whether all of the frame moves.
+
+    The sum over a window is held against what the same squares would give with random signs, so
+    nothing has to be known of the noise.
+
+    Args:
+        found: `evidence`.
+        least: sizes below which it is none.
+        shape: rows and columns of squares.
+    """
+    moving, lifted = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    *windows, whole, outwards = (_hits(sums, size) for sums, size in zip(found, least, strict=True))
+    for side, hits in zip(_WINDOWS, windows, strict=True):
         _mark(moving, np.logical_or.reduce(hits[:2]), side // 2)
         _mark(lifted, np.logical_or.reduce(hits[2:]), side // 2)
-    whole = _hits(blocks.sum((1, 2), keepdims=True), least).ravel()
     lifted |= bool(whole[2:].any())
-    return moving, lifted, bool(whole[:2].any()) or _zooms(sums, weights)
+    return moving, lifted, bool(whole[:2].any() or outwards.any())
 
 
 def steps(sums: npt.NDArray[np.float32]) -> tuple[Grid, Grid]:
@@ -140,15 +170,17 @@ def steps(sums: npt.NDArray[np.float32]) -> tuple[Grid, Grid]:
     return np.abs(sums).max(0) / SAMPLES, np.maximum(along[:, 1:], along[:, :-1])
 
 
-def _zooms(sums: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]) -> bool:
-    """Whether everything moves away from the middle of the frame, or towards it."""
+def _outwards(
+    sums: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """What moves away from the middle of the frame, or towards it."""
     rows, columns = sums.shape[1:]
     y = (np.arange(rows, dtype=np.float32) / rows - 0.5)[:, None]
     x = (np.arange(columns, dtype=np.float32) - columns / 2)[None] / rows
     outwards = sums[0] * x + sums[1] * y
     weight = weights[0] * (x * x) + weights[1] * (y * y)
-    whole = np.array([outwards.sum(), weight.sum(), np.square(outwards).sum()])[:, None, None]
-    return bool(_hits(whole, np.full((1, 1, 1), 2 * _SHIFT, np.float32)).any())
+    whole = [outwards.sum(), weight.sum(), np.square(outwards).sum()]
+    return np.array(whole, np.float32)[:, None, None]
 
 
 def _hits(sums: npt.NDArray[np.float32], least: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

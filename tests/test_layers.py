@@ -36,6 +36,7 @@ LEVELS = {
     "drawings": 3,
     "likeness": 2,
     "squares": 0,
+    "weave": 1,
     "upscale": 3,
     "chains": 3,
     "enlarging": 3,
