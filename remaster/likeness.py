@@ -42,7 +42,7 @@ from remaster.squares import (
     quantile,
     steps,
 )
-from remaster.weave import Weave, moved, registered
+from remaster.weave import Weave, may_weave, moved, registered
 
 __all__ = [
     "FUSED",
@@ -263,7 +263,7 @@ class Reference:
         if over > _MOST or (_is_unusual(now, noise) and now > _GOES_ON * self._moved):
             return self._begin(small, _EACH_TIME * self._moved)
         new, found = self._found(difference, step, noise, None)
-        weave = None if found is None else shot()
+        weave = None if found is None or not may_weave(found) else shot()
         if found is not None and weave is not None:
             difference, self.light = _registered(difference, self._mean, found, weave)
             step = _spots(difference).max(0)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from remaster.squares import SAMPLES, Scales, least_sizes, quantile
 
-__all__ = ["Weave", "gradients", "moved", "registered", "shot_weave"]
+__all__ = ["Weave", "gradients", "may_weave", "moved", "registered", "shot_weave"]
 
 _FEWEST = 12
 """Pairs of frames from which a shot's weave is told; a pan that goes on is long by then."""
@@ -73,6 +73,19 @@ def shot_weave(pairs: Sequence[Scales]) -> Weave | None:
     return Weave(tuple(bounds))
 
 
+def may_weave(found: Scales) -> bool:
+    """Whether a print could go as far as all of a picture did, by its `evidence`."""
+    shifts, lights = np.split(np.abs(_whole_sizes(found)), [2])
+    return bool((shifts <= _MOST_SHIFT).all() and (lights <= _MOST_LIGHT).all())
+
+
+def _whole_sizes(found: Scales) -> npt.NDArray[np.float32]:
+    """(K,): how far all of the picture moved and changed in brightness."""
+    totals, weights, _ = found[2].reshape(3, -1)
+    sizes: npt.NDArray[np.float32] = totals / (weights + SAMPLES)
+    return sizes
+
+
 def _drift(total: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """(pairs, 2 K, ...) to (K, ...): the mean place in the later half less that in the earlier."""
     kinds, pairs = total.shape[1] // 2, len(total)
@@ -110,8 +123,7 @@ def registered(
     Returns:
         The difference, and for each plane by how many levels all of it was brighter.
     """
-    kinds, whole = len(mean) + 2, found[2].ravel()
-    sizes = whole[:kinds] / (whole[kinds : 2 * kinds] + SAMPLES)
+    sizes = _whole_sizes(found)
     across, down, *light = np.where(np.abs(sizes) <= weave.most[2].ravel(), sizes, 0).tolist()
     left = difference - difference.new_tensor(light)[:, None, None]
     over, under = gradients(mean)
