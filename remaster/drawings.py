@@ -110,7 +110,7 @@ def held_as_drawings(
     shown: tuple[Tensor, ...] | None = None
     light: tuple[float, ...] = ()
     nothing = torch.zeros(_cells(video), dtype=torch.bool)
-    for now, after in _with_next(judged, fused_ahead):
+    for now, after in _with_exposures(judged, fused_ahead):
         count.frames += 1
         count.cells += now.new.numel()
         if shown is not None and not bool(now.new.any()):
@@ -226,6 +226,22 @@ def _with_next(items: Iterable[T], ahead: int) -> Iterator[tuple[T, Sequence[T]]
     for item in items:
         waiting.append(item)
         if len(waiting) > ahead:
+            now = waiting.popleft()
+            yield now, waiting
+    while waiting:
+        now = waiting.popleft()
+        yield now, waiting
+
+
+def _with_exposures(
+    judged: Iterable[_Judged], ahead: int
+) -> Iterator[tuple[_Judged, Sequence[_Judged]]]:
+    """Every frame with up to `ahead` that follow, and none beyond the next that is all new."""
+    waiting: deque[_Judged] = deque()
+    for item in judged:
+        waiting.append(item)
+        is_over = bool(item.new.all())
+        while len(waiting) > (1 if is_over else ahead):
             now = waiting.popleft()
             yield now, waiting
     while waiting:
