@@ -624,7 +624,7 @@ def speed(data: Path, seconds: float, repeats: int, only: Sequence[str] | None) 
 
 
 PAN = "pan_parallax_720p24"
-TEN_SECONDS = 10 * FRAME_RATE
+TEN_SECONDS, HALF_A_MINUTE = 10 * FRAME_RATE, 30 * FRAME_RATE
 SPEED_FILMS = ("example", REAL, PAN, "grain")
 
 
@@ -646,11 +646,11 @@ def repeated(film: Path, seconds: float, folder: Path) -> Path:
 
 
 def small_pan(data: Path, folder: Path) -> Path:
-    """Ten seconds of the pan at 576x324, over and over, through x264 crf 23."""
+    """Half a minute of the pan at 576x324, over and over, through x264 crf 23."""
     pictures = shrunk(clip_named(PAN, data))[:TEN_SECONDS]
     how, rng = x264(23), np.random.default_rng(0)
     path = folder / "pan.mkv"
-    endless = itertools.islice(itertools.cycle(map(lq_planes, pictures)), TEN_SECONDS)
+    endless = itertools.islice(itertools.cycle(map(lq_planes, pictures)), HALF_A_MINUTE)
     encode((exposure(planes, 0, rng) for planes in endless), path, how)
     return path
 
