@@ -320,19 +320,31 @@ def _average(
     most = int(exposures.max())
     if not most:
         return
-    part = tuple(slice(b.start * s, b.stop * s) for b, s in zip(box, side))
+    part = _samples(box, side)
     target = canvas[part]
-    own = [plane[part] - light if light else plane[part] for plane, light in planes[:most]]
+    own = [(plane[part], light) for plane, light in planes[:most]]
     if most * target.numel() <= _MOST_STACKED:
         numbers = torch.arange(1, most + 1)[:, None, None]
-        total = (torch.stack(own).float() * _spread(exposures >= numbers, target, side)).sum(0)
+        each = torch.stack([plane.float() - light for plane, light in own])
+        total = (each * _spread(exposures >= numbers, target, side)).sum(0)
     else:
-        total = own[0].float()
-        for k, plane in enumerate(own[1:], 2):
-            is_shown = (exposures >= k) | (exposures == 0)
-            total += plane if bool(is_shown.all()) else plane * _spread(is_shown, target, side)
+        total = own[0][0].float() - own[0][1]
+        for k, (plane, light) in enumerate(own[1:], 2):
+            is_shown = exposures >= k
+            for inner in boxes(is_shown.numpy()):
+                area = _samples(inner, side)
+                more = plane[area].float() - light
+                if not bool(is_shown[inner].all()):
+                    more *= _spread(is_shown[inner], more, side)
+                total[area] += more
     total /= _spread(exposures.clamp_min(1).float(), target, side)
     torch.where(_spread(exposures > 0, target, side), total, target, out=target)
+
+
+def _samples(box: Box, side: tuple[int, int]) -> Box:
+    """Of a plane whose squares have so many samples down and across."""
+    rows, columns = (slice(axis.start * n, axis.stop * n) for axis, n in zip(box, side))
+    return rows, columns
 
 
 def _spread(squares: Tensor, like: Tensor, side: tuple[int, int]) -> Tensor:

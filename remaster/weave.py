@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from remaster.squares import SAMPLES, Scales, least_sizes, quantile
@@ -132,7 +133,9 @@ def registered(
 
 def gradients(planes: Tensor) -> tuple[Tensor, Tensor]:
     """(..., h, w) across and down, each of the same shape; 0 at the edges."""
-    across, down = planes.new_zeros(2, *planes.shape)
-    across[..., 1:-1] = (planes[..., 2:] - planes[..., :-2]) / 2
-    down[..., 1:-1, :] = (planes[..., 2:, :] - planes[..., :-2, :]) / 2
+    across, down = torch.empty_like(planes), torch.empty_like(planes)
+    torch.sub(planes[..., 2:], planes[..., :-2], out=across[..., 1:-1]).div_(2)
+    torch.sub(planes[..., 2:, :], planes[..., :-2, :], out=down[..., 1:-1, :]).div_(2)
+    for ends in (across[..., :: planes.shape[-1] - 1], down[..., :: planes.shape[-2] - 1, :]):
+        ends.zero_()
     return across, down
