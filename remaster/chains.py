@@ -20,14 +20,10 @@ from remaster.enlarging import Enlarger
 from remaster.frames import CELL, Frame
 from remaster.paths import Planes
 from remaster.regions import NO_HALO, Region, boxes
-from remaster.squares import Mask, grown
+from remaster.squares import Mask, changes_most, grown
 from remaster.transfer import Turn
 
 __all__ = ["Assignment", "Chain", "Chains", "Tiles"]
-
-MOST_RENEWED = 0.45
-"""When more of a frame's squares are to be computed than this, all of it is, and as fast: a pixel
-of a square takes twice the time of one of a whole frame."""
 
 
 class Chain:
@@ -85,14 +81,15 @@ class Chains:
         """To be asked for in the frames' order; whatever has a turn must then be computed."""
         if frame.is_held:
             return Assignment(frame)
-        is_new = frame.changed is None or float(self._influenced(frame).mean()) > MOST_RENEWED
+        is_new = frame.changed is None or changes_most(frame.changed.numpy())
         if is_new:
-            self._chain = Chain(Turn()) if frame.is_continued else None
-        elif self._chain is not None:
-            self._chain.last = Turn(self._chain.last, behind=BEHIND)
-        if self._chain is None:
-            return Assignment(frame)
-        return Assignment(frame, self._chain, self._chain.last, is_new)
+            chain = Chain(Turn()) if frame.is_continued else None
+        else:
+            chain = self._chain
+            if chain is not None:
+                chain.last = Turn(chain.last, behind=BEHIND)
+        self._chain = chain if frame.is_continued else None
+        return Assignment(frame) if chain is None else Assignment(frame, chain, chain.last, is_new)
 
     def begun(self, frame: Frame, chain: Chain, turn: Turn) -> Planes | None:
         """All of a chain's first frame; None if it did not come out sound.
@@ -123,6 +120,7 @@ class Chains:
             turn.wait(0)
             if chain.features is not None:
                 tiles = self._renewed(frame, chain.features, turn)
+                turn.wait_for_before()
                 if chain.is_broken:  # by the one before, while this was under way
                     tiles = None
         finally:
@@ -142,9 +140,10 @@ class Chains:
             (enlarger.picture(codes, part), part.top // grid, part.left // grid)
             for part in self._changed(frame)
         )
-        planes, total = engine.renewed(features, pictures, squares, num_shown, turn)
+        result, seen = engine.renewed(features, pictures, squares, num_shown, turn)
+        planes, total = result
         enlarger.count(engine.renewed_products(squares, num_shown))
-        if not bool(total.isfinite().all()):
+        if not bool((total.isfinite() & enlarger.looks_sound(seen, planes[0])).all()):
             return None
         rows, columns = corners[:num_shown].unbind(1)
         return Tiles(rows, columns, planes)

@@ -31,7 +31,7 @@ from remaster.likeness import (
     small_picture,
 )
 from remaster.regions import Box, boxes
-from remaster.squares import Scales
+from remaster.squares import Scales, changes_most
 from remaster.weave import Weave, shot_weave
 
 __all__ = ["ReuseCount", "frames_ahead", "held_as_drawings", "held_exactly"]
@@ -250,8 +250,8 @@ def _with_exposures(
 
 
 def _is_continued(following: Iterable[Tensor]) -> bool:
-    """Whether the next picture in which something is new may keep part of the one before."""
-    return next((not bool(new.all()) for new in following if bool(new.any())), True)
+    """Whether the next picture in which something is new keeps most of the one before."""
+    return next((not changes_most(new.numpy()) for new in following if bool(new.any())), True)
 
 
 def _exposures(new: Tensor, following: Sequence[Tensor]) -> Tensor:

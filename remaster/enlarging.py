@@ -87,7 +87,7 @@ class Enlarger:
         factors = plane_factors(self.scale, self.path.layout)
         planes = tuple(wanted.within(inner).cut(p, f) for p, f in zip(planes, factors))
         seen = wanted.within(outer).cut(picture)
-        return planes, total.isfinite() & self._looks_sound(seen, planes[0])
+        return planes, total.isfinite() & self.looks_sound(seen, planes[0])
 
     def picture(self, codes: Planes, region: Region) -> Tensor:
         """(N, 3, h, w): a region of the padded frame, which repeats the frame's edges.
@@ -111,7 +111,7 @@ class Enlarger:
         sides = (beyond.left, beyond.right, beyond.top, beyond.bottom)
         return F.pad(picture, sides, mode="replicate")
 
-    def _looks_sound(self, picture: Tensor, luma: Tensor) -> Tensor:
+    def looks_sound(self, picture: Tensor, luma: Tensor) -> Tensor:
         """(N,): whether the output's brightness follows the input's, judged on a coarse grid."""
         scale, offset = code_scale(self.target.color.range, self.target.layout.bit_depth)[0]
         before = convert(picture, self.path.matrix, self.target.color.matrix)[:, 0].clamp(0, 1)

@@ -123,7 +123,7 @@ class Frame:
     """Of the same shape: which squares are the mean of several exposures; None when none is."""
 
     is_continued: bool = False
-    """Whether a frame that follows may show part of its picture beside something new."""
+    """Whether the next frame in which something is new keeps most of this one's picture."""
 
     @property
     def is_all_new(self) -> bool:

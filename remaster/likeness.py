@@ -235,6 +235,9 @@ class Reference:
         """What the calmer tiles differed by when a search found all new for a second time."""
         self.accepted = 0.0
         """Largest difference of a square that was held, in levels, in the last picture."""
+        self.light: tuple[float, ...] = ()
+        """By how many levels each plane of the last picture, a print's, was brighter than what is
+        shown; zeros where its light does not pump."""
 
     def judge(
         self,

@@ -22,7 +22,7 @@ from remaster.media.external_film import ExternalEncoding
 from remaster.media.formats import layout_of
 from remaster.models.celnet import CelNet
 from remaster.models.network import Network
-from remaster.upscale import MOST_PIXELS
+from remaster.upscale import MOST_PIXELS, can_keep_features
 
 __all__ = ["Need", "check_memory", "estimate"]
 
@@ -48,9 +48,6 @@ DRAWINGS_FLOAT_FRAMES = 4
 
 COMPILED_LAYERS_BYTES = 400_000_000
 """oneDNN's, one for each layer and size of region, as many as it keeps, and what they leave."""
-
-CHAINS_ALIVE = 2
-"""Of which the features of a frame are kept: the one that ends, and the one that begins."""
 
 SMALL_PIXEL_BYTES = 3
 """For each pixel of a frame: three planes at half size, in which drawings are looked for."""
@@ -166,7 +163,11 @@ def estimate(
     decoder_frames = DECODER_FRAMES + min(cores, MOST_DECODER_THREADS)
     frames = source_frames * _frame_bytes(source) + target_frames * _frame_bytes(target)
     network = workers * _network_bytes(source, target, model, dtype) if on_cpu else 0
-    reused = _reuse_bytes(source, target, model, dtype, source_frames, reuse, smooths=smooths)
+    # At worst every other frame begins a chain.
+    chains = workers // 2 + 1
+    reused = _reuse_bytes(
+        source, target, model, dtype, source_frames, chains, reuse, smooths=smooths
+    )
     return Need(
         PROGRAM_BYTES,
         decoder_frames * _frame_bytes(source),
@@ -233,9 +234,10 @@ def _network_bytes(source: VideoInfo, target: VideoInfo, model: Network, dtype: 
 
 def _features_bytes(source: VideoInfo, model: Network, dtype: torch.dtype) -> int:
     """What a chain keeps of a frame: every layer's features, and the picture."""
-    pixels = source.width * source.height
-    if not isinstance(model, CelNet) or pixels > MOST_PIXELS["cpu"]:
+    if not can_keep_features(model, source, torch.device("cpu"), dtype):
         return 0
+    assert isinstance(model, CelNet)
+    pixels = source.width * source.height
     features = model.config.num_features * (2 * model.config.num_blocks + 1)
     per_pixel = features * dtype.itemsize / model.config.unshuffle**2
     return math.ceil(pixels * (per_pixel + 3 * torch.float32.itemsize))
@@ -247,6 +249,7 @@ def _reuse_bytes(
     model: Network,
     dtype: torch.dtype,
     waiting: int,
+    chains: int,
     reuse: str,
     *,
     smooths: bool,
@@ -262,7 +265,7 @@ def _reuse_bytes(
         noise_ahead, fused_ahead = frames_ahead(source)
         taken += (noise_ahead + fused_ahead) * frame + DRAWINGS_FLOAT_FRAMES * floats
         taken += noise_ahead * SMALL_PIXEL_BYTES * source.width * source.height
-        taken += COMPILED_LAYERS_BYTES + CHAINS_ALIVE * _features_bytes(source, model, dtype)
+        taken += COMPILED_LAYERS_BYTES + chains * _features_bytes(source, model, dtype)
     if smooths:
         taken += SMOOTHING_SAMPLE_BYTES * samples
     if smooths or reuse == "drawings":

@@ -15,6 +15,7 @@ __all__ = [
     "Mask",
     "Scales",
     "calm",
+    "changes_most",
     "changes_together",
     "density",
     "evidence",
@@ -31,6 +32,10 @@ Mask = npt.NDArray[np.bool_]
 
 Scales = tuple[npt.NDArray[np.float32], ...]
 """One number of each kind for windows of two sizes, for the frame, and outwards from its middle."""
+
+MOST_RENEWED = 0.45
+"""When more of a picture than this is computed anew, all of it is, and as fast: a pixel of a square
+takes twice the time of one of a whole frame."""
 
 SAMPLES = 16
 """Of a square at half size."""
@@ -73,6 +78,11 @@ def grown(mask: Mask, reach: int) -> Mask:
         result[:, step:] |= wide[:, :-step]
         result[:, :-step] |= wide[:, step:]
     return result
+
+
+def changes_most(new: Mask) -> bool:
+    """Whether so many squares are new, with those around, that all of a picture is computed."""
+    return float(grown(new, 1).mean()) > MOST_RENEWED
 
 
 def density(mask: Mask, reach: int) -> Grid:

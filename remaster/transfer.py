@@ -149,7 +149,7 @@ def parallel_map(
                 for item in itertools.islice(source, 1):
                     waiting.append(pool.submit(function, item))
         finally:
-            for future in waiting:
+            for future in reversed(waiting):  # what was begun may wait for an earlier one
                 future.cancel()
 
     def use_one_core() -> None:
@@ -174,6 +174,7 @@ class Turn:
     def __init__(self, before: Turn | None = None, *, behind: int = 1) -> None:
         self._before, self._behind = before, behind
         self._passed: float = 0
+        self._is_over = False
         self._moved = threading.Condition()
 
     @contextlib.contextmanager
@@ -188,9 +189,21 @@ class Turn:
         if self._before is not None:
             self._before._until(number + self._behind)
 
+    def wait_for_before(self) -> None:
+        """Until the turn before is over: until what it did can be relied on."""
+        before = self._before
+        if before is not None:
+            with before._moved:
+                before._moved.wait_for(lambda: before._is_over)
+
+    def through(self) -> None:
+        """Every stage has been gone through; what was read and changed there is free."""
+        self._pass(math.inf)
+
     def over(self) -> None:
-        """Nothing more is done in this turn, whether or not all was."""
+        """Nothing more is done in this turn, whether or not all was; may be said again."""
         self._before = None
+        self._is_over = True
         self._pass(math.inf)
 
     def _pass(self, stages: float) -> None:

@@ -46,6 +46,18 @@ FIXED_PRICE = {"cpu": 6000.0, "cuda": 100_000.0}
 Measured on a CPU with `fast`; estimated for CUDA, where they cost as much as a small frame."""
 
 
+def can_keep_features(
+    model: Network, source: VideoInfo, device: torch.device, dtype: torch.dtype
+) -> bool:
+    """Whether frames are computed out of what is kept of the one before.
+
+    Numbers of four bytes take as long to move as it would take to compute regions anew, and frames
+    of more pixels too much memory; on CUDA it is not measured.
+    """
+    fits = source.width * source.height <= MOST_PIXELS["cpu"]
+    return isinstance(model, CelNet) and device.type == "cpu" and dtype.itemsize == 2 and fits
+
+
 Parts = tuple[tuple[Region, Planes], ...]
 """Source pixels, and their planes at the network's scale."""
 
@@ -76,6 +88,8 @@ class Upscaler:
         target: what they become: its size, layout and colour; its times are not looked at.
         device: where to compute; frames must lie there.
         dtype: of the network's arithmetic.
+        keeps_features: of a CelNet, so that later frames are computed from them; None: where that
+            pays, see `can_keep_features`.
     """
 
     def __init__(
@@ -85,6 +99,8 @@ class Upscaler:
         target: VideoInfo,
         device: torch.device,
         dtype: torch.dtype,
+        *,
+        keeps_features: bool | None = None,
     ) -> None:
         self.model, self.source, self.target = model, source, target
         self.device, self.dtype = device, dtype
@@ -110,7 +126,11 @@ class Upscaler:
         self._exact: Enlarger | None = None
         self._price = Price(self._path.mean_halo, FIXED_PRICE[device.type])
         self._chains: Chains | None = None
-        if isinstance(self._path, CelNetPath) and source.height <= self._rows:
+        if keeps_features is None:
+            keeps_features = can_keep_features(model, source, device, dtype)
+        self._keeps_features = keeps_features
+        """Until memory is short."""
+        if keeps_features and isinstance(self._path, CelNetPath):
             self._chains = Chains(self._enlarge, self._path.engine, self._radius)
 
     def _enlarger(self, dtype: torch.dtype) -> Enlarger:
@@ -134,7 +154,7 @@ class Upscaler:
             MemoryShortage: even the smallest region does not fit.
         """
         first = replace(batch.frames[0], changed=None)
-        patches = self.compute(self.assigned(FrameBatch((first, *batch.frames[1:]))))
+        patches = self.compute(tuple(map(Assignment, (first, *batch.frames[1:]))))
         finished = self.fitted(Canvas(self).finished(patches))
         return next(held_alike([finished]))
 
@@ -143,7 +163,7 @@ class Upscaler:
 
         A frame that keeps part of the one before is computed from what the network made of that.
         """
-        if self._chains is None or self._changes_nothing:
+        if self._chains is None or not self._keeps_features:
             return tuple(map(Assignment, batch.frames))
         return tuple(map(self._chains.assigned, batch.frames))
 
@@ -153,9 +173,22 @@ class Upscaler:
         Raises:
             MemoryShortage: even the smallest region does not fit.
         """
-        frames = [each.frame for each in assignments]
         if self._changes_nothing:
-            return tuple(map(self._passed, frames))
+            return tuple(self._passed(each.frame) for each in assignments)
+        is_done = False
+        try:
+            patches = self._patches(assignments)
+            is_done = True
+        finally:
+            for each in assignments:  # nobody waits for what will not be
+                if each.chain is not None and not is_done:
+                    each.chain.features = None
+                if each.turn is not None:
+                    each.turn.over()
+        return patches
+
+    def _patches(self, assignments: Sequence[Assignment]) -> tuple[Patch, ...]:
+        frames = [each.frame for each in assignments]
         alone = [i for i, each in enumerate(assignments) if each.chain is None]
         whole = [i for i in alone if frames[i].is_all_new]
         computed = self._computed([frames[i] for i in whole], [self._whole])
@@ -188,6 +221,7 @@ class Upscaler:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
+            self._keeps_features = False
         if planes is not None:
             return Patch(frame, ((self._whole, planes),), is_whole=True)
         return self._changed(frame) if tiles is None else Patch(frame, tiles=tiles)

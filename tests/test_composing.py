@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from remaster.color import output_color
 from remaster.engines.celnet import CelNetEngine, Result
+from remaster.engines.features import Features
 from remaster.frames import CELL, Frame, FrameBatch, PixelLayout, VideoInfo
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
@@ -108,7 +110,13 @@ def composed(upscaler: Upscaler, frames: Sequence[Frame], sizes: Sequence[int] =
 
 def off(upscaler: Upscaler, frames: Sequence[Frame]) -> list[Frame]:
     """Each alone and whole."""
-    return [upscaler(FrameBatch((replace(f, changed=None),))).frames[0] for f in frames]
+    whole = [replace(f, changed=None, is_continued=False) for f in frames]
+    return [upscaler(FrameBatch((f,))).frames[0] for f in whole]
+
+
+def keeping(model: Network, target: VideoInfo, dtype: torch.dtype = torch.float32) -> Upscaler:
+    """One that keeps features, whatever the arithmetic."""
+    return Upscaler(model, SOURCE, target, CPU, dtype, keeps_features=True)
 
 
 def assert_alike(one: Sequence[Frame], other: Sequence[Frame]) -> None:
@@ -146,7 +154,8 @@ def films(draw: st.DrawFn, layout: PixelLayout) -> tuple[VideoInfo, list[Frame],
     color = replace(SD, matrix="rgb", range="full") if layout.subsampling == "rgb" else SD
     source = video(draw(st.integers(24, 110)), draw(st.integers(24, 90)), layout, color)
     changes = draw(st.lists(masks(cells_of(source)), min_size=2, max_size=5))
-    frames = film(source, changes, draw(st.integers(0, 9)), is_continued=draw(st.booleans()))
+    frames = film(source, changes, draw(st.integers(0, 9)))
+    frames = [replace(frame, is_continued=draw(st.booleans())) for frame in frames]
     return source, frames, draw(st.lists(st.integers(1, 3), max_size=3))
 
 
@@ -165,7 +174,8 @@ def test_what_is_composed_is_what_is_computed_whole(
     wanted = PixelLayout("420", 8) if layout.subsampling == "rgb" else layout
     color = replace(output_color(source.color, (1, 1), size), matrix="bt709")
     target = replace(source, width=size[0], height=size[1], layout=wanted, color=color)
-    upscaler = Upscaler(model, source, target, CPU, torch.float32)
+    keeps = data.draw(st.booleans())
+    upscaler = Upscaler(model, source, target, CPU, torch.float32, keeps_features=keeps)
     results = composed(upscaler, frames, sizes)
     assert_alike(results, off(upscaler, frames))
     for before, after in zip(results, results[1:]):
@@ -256,7 +266,7 @@ def test_threads_change_nothing(
 ) -> None:
     monkeypatch.setattr("remaster.pipeline.workers", lambda: 3)
     target = replace(TWICE, width=size[0], height=size[1])
-    upscaler = Upscaler(NETWORKS["celnet x2"], SOURCE, target, CPU, torch.float32)
+    upscaler = keeping(NETWORKS["celnet x2"], target)
     frames = half_new(SOURCE, is_continued=is_continued)
     for _ in range(3):
         frames += [replace(frame, pts=frame.pts + len(frames)) for frame in frames]
@@ -283,7 +293,7 @@ def chained() -> list[Frame]:
 def test_a_chain_computes_squares_of_every_layer_and_nothing_around() -> None:
     model = celnet(2, blocks=1)
     model.measured_radius = 8
-    upscaler = Upscaler(model, SOURCE, TWICE, CPU, torch.float32)
+    upscaler = keeping(model, TWICE)
     frames = chained()
     computed(upscaler, FrameBatch((frames[0],)))
     whole = upscaler.work
@@ -297,7 +307,7 @@ def test_a_chain_computes_squares_of_every_layer_and_nothing_around() -> None:
 def test_a_measured_radius_bounds_what_a_chain_computes() -> None:
     model = celnet(2, blocks=5)
     model.measured_radius = 8
-    upscaler = Upscaler(model, SOURCE, TWICE, CPU, torch.float32)
+    upscaler = keeping(model, TWICE)
     frames = chained()
     results = composed(upscaler, frames)
     for before, after, frame in zip(results, results[1:], frames[1:]):
@@ -314,7 +324,7 @@ def test_no_frame_of_a_chain_overtakes_the_one_before(monkeypatch: pytest.Monkey
     middle = torch.zeros(cells_of(SOURCE), dtype=torch.bool)
     middle[3:5, 4:6] = True
     frames = film(SOURCE, [middle] * 12, is_continued=True)
-    upscaler = Upscaler(celnet(2, blocks=3), SOURCE, TWICE, CPU, torch.float32)
+    upscaler = keeping(celnet(2, blocks=3), TWICE)
     expected = composed(upscaler, frames)
     assert isinstance(upscaler._path, CelNetPath)
     engine, number = upscaler._path.engine, itertools.count()
@@ -333,39 +343,52 @@ def test_no_frame_of_a_chain_overtakes_the_one_before(monkeypatch: pytest.Monkey
         assert all(map(torch.equal, a.planes, b.planes))
 
 
-def failing(
-    engine: CelNetEngine, calls: Sequence[int], failure: Callable[[Result], Result]
-) -> None:
+Renewal = tuple[Result, Tensor]
+Failure = Callable[[Features, Renewal], Renewal]
+
+
+def failing(engine: CelNetEngine, calls: Sequence[int], failure: Failure) -> None:
     """Let some of the calls that renew go wrong."""
     renewed, count = engine.renewed, itertools.count()
 
-    def wrong(*arguments: Any) -> Result:
-        result = renewed(*arguments)
-        return failure(result) if next(count) in calls else result
+    def wrong(features: Features, *arguments: Any) -> Renewal:
+        result = renewed(features, *arguments)
+        return failure(features, result) if next(count) in calls else result
 
     engine.renewed = wrong  # type: ignore[method-assign]
 
 
-def unsound(result: Result) -> Result:
-    return result[0], torch.full_like(result[1], float("nan"))
+def ruin(features: Features) -> None:
+    for layer in features.layers:
+        layer.fill_(3)
 
 
-def out_of_memory(result: Result) -> Result:
+def unsound(features: Features, result: Renewal) -> Renewal:
+    ruin(features)
+    (planes, total), seen = result
+    return (planes, torch.full_like(total, float("nan"))), seen
+
+
+def black(features: Features, result: Renewal) -> Renewal:
+    ruin(features)
+    (planes, total), seen = result
+    return (tuple(map(torch.zeros_like, planes)), total), seen
+
+
+def out_of_memory(features: Features, result: Renewal) -> Renewal:
+    ruin(features)
     raise ERRORS[1]
 
 
-@pytest.mark.parametrize("failure", [unsound, out_of_memory])
+@pytest.mark.parametrize("failure", [unsound, black, out_of_memory])
 @pytest.mark.parametrize("calls", [[0], [1], [3], [0, 1, 2, 3]])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_broken_chain_costs_no_frame(
-    failure: Callable[[Result], Result],
-    calls: list[int],
-    threads: int,
-    monkeypatch: pytest.MonkeyPatch,
+    failure: Failure, calls: list[int], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("remaster.pipeline.workers", lambda: threads)
     frames = chained()
-    upscaler = Upscaler(NETWORKS["celnet x2"], SOURCE, TWICE, CPU, torch.float32)
+    upscaler = keeping(NETWORKS["celnet x2"], TWICE)
     assert isinstance(upscaler._path, CelNetPath)
     failing(upscaler._path.engine, calls, failure)
     plan = cast("Plan", SimpleNamespace(device=CPU))
@@ -374,6 +397,62 @@ def test_a_broken_chain_costs_no_frame(
         found = [frame for group in results for frame in group.frames]
     assert_alike(found, off(upscaler, frames))
     assert upscaler.repeated == upscaler.kept == []
+
+
+def test_a_beginning_that_came_out_wrong_begins_nothing() -> None:
+    frames = chained()
+    upscaler = keeping(NETWORKS["celnet x2"], TWICE)
+    assert isinstance(upscaler._path, CelNetPath)
+    engine = upscaler._path.engine
+    remembered = engine.remembered
+
+    def wrong(ycc: Tensor) -> tuple[Result, Features]:
+        (planes, total), features = remembered(ycc)
+        ruin(features)
+        return (planes, total * float("nan")), features
+
+    engine.remembered = wrong  # type: ignore[method-assign]
+    assert_alike(composed(upscaler, frames), off(upscaler, frames))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_an_error_in_a_chain_reaches_the_caller(
+    batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remaster.pipeline.workers", lambda: 3)
+    frames = [replace(frame, pts=i) for i, frame in enumerate(chained() + chained())]
+    upscaler = keeping(NETWORKS["celnet x2"], TWICE)
+    assert isinstance(upscaler._path, CelNetPath)
+
+    def wrong(features: Features, result: Renewal) -> Renewal:
+        raise KeyError("in the engine")
+
+    failing(upscaler._path.engine, [0], wrong)
+    plan = cast("Plan", SimpleNamespace(device=CPU))
+    groups = [FrameBatch(tuple(frames[i : i + batch])) for i in range(0, len(frames), batch)]
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with enlarged(plan, upscaler, groups, Stopwatch()) as results:
+                list(results)
+        except KeyError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive(), "it hangs"
+    assert len(raised) == 1
+
+
+def test_when_most_of_a_picture_changes_all_of_it_is_computed() -> None:
+    most = torch.ones(cells_of(SOURCE), dtype=torch.bool)
+    most[:, :3] = False
+    frames = film(SOURCE, [most], is_continued=True)
+    upscaler = keeping(NETWORKS["celnet x2"], TWICE)
+    assert_alike(composed(upscaler, frames), off(upscaler, frames))
+    assert upscaler.work == upscaler.work_of_off
 
 
 @given(

@@ -208,6 +208,23 @@ def test_no_more_is_read_than_is_looked_ahead(search: Search) -> None:
         assert asked <= given_out + ahead + 1
 
 
+def test_a_camera_that_moves_waits_for_few_frames() -> None:
+    planes = [frame.planes for frame in film([FACE, OTHER], 0)]
+    asked = 0
+
+    def endless() -> Iterator[Frame]:
+        nonlocal asked
+        for i in itertools.count():
+            asked += 1
+            yield Frame(i, planes[i % 2])
+
+    video = film_info()
+    noise_ahead, _ = frames_ahead(video)
+    frames = held_as_drawings(endless(), video, ReuseCount())
+    for given_out, _ in enumerate(itertools.islice(frames, 40), 1):
+        assert asked <= given_out + noise_ahead + 2
+
+
 @given(st.integers(16, 20_000), st.integers(16, 20_000), st.sampled_from(LAYOUTS))
 def test_few_large_frames_are_read_ahead(height: int, width: int, layout: PixelLayout) -> None:
     noise, fused = frames_ahead(film_info((height, width), layout))

@@ -302,7 +302,7 @@ class CelNetEngine:
         squares: Squares,
         num_shown: int,
         turn: Turn,
-    ) -> Result:
+    ) -> tuple[Result, Tensor]:
         """Enlarge what changed in a frame, out of what is kept of the one before, and keep it.
 
         Every layer computes the same squares, and nothing around them.
@@ -316,7 +316,7 @@ class CelNetEngine:
             turn: one stage for each layer, and one for the tails; `BEHIND` the one before.
 
         Returns:
-            As of a call, for every square that is shown.
+            As of a call, for every square that is shown; and its picture, (N, 3, h, w) nominal.
         """
         reach, layers = max(tail.skip.reach for tail in self.tails), features.layers
         parts = [self._part(squares.part(i, j), features) for i, j in bounds(len(squares))]
@@ -334,14 +334,17 @@ class CelNetEngine:
                 self._renew(parts, second, between, after, before)
         with turn.stage(len(layers)):
             last = [self._gathered(layers[-1], features, some, REACH) for some in shown]
+        turn.through()
         wide, narrow = all_round(reach), all_round(REACH)
         results = [
             self._planes(cells, cells.to(self.dtype), wide, x, narrow)
             for cells, x in zip(seen, last)
         ]
         planes = zip(*(planes for planes, _ in results))
-        total = torch.cat([total for _, total in results])
-        return tuple(torch.cat(parts)[:num_shown] for parts in planes), total[:num_shown]
+        total = torch.cat([total for _, total in results])[:num_shown]
+        seen = [F.pixel_shuffle(NO_HALO.cut(cells, wide), self.grid) for cells in seen]
+        result = tuple(torch.cat(parts)[:num_shown] for parts in planes), total
+        return result, torch.cat(seen)[:num_shown]
 
     def _part(self, squares: Squares, features: Features) -> _Part:
         squares, size = squares.filled(), (features.rows, features.columns)
