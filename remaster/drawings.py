@@ -331,7 +331,7 @@ def _average(
         total = own[0][0].float() - own[0][1]
         for k, (plane, light) in enumerate(own[1:], 2):
             is_shown = exposures >= k
-            for inner in boxes(is_shown.numpy()):
+            for inner in _areas(is_shown):
                 area = _samples(inner, side)
                 more = plane[area].float() - light
                 if not bool(is_shown[inner].all()):
@@ -339,6 +339,14 @@ def _average(
                 total[area] += more
     total /= _spread(exposures.clamp_min(1).float(), target, side)
     torch.where(_spread(exposures > 0, target, side), total, target, out=target)
+
+
+def _areas(is_shown: Tensor) -> list[Box]:
+    """Where to add an exposure: everywhere, or where little of it is shown, there alone."""
+    rows, columns = is_shown.shape
+    if 2 * int(is_shown.sum()) >= rows * columns:
+        return [(slice(0, rows), slice(0, columns))]
+    return boxes(is_shown.numpy())
 
 
 def _samples(box: Box, side: tuple[int, int]) -> Box:

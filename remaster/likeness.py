@@ -4,7 +4,8 @@ Judged at half size, by squares of 8x8 luma samples, on four kinds of evidence t
 none of:
 
 * a mouth, a blink, a petal differ much on a small spot: the mean over 4x4 samples, the largest of
-  a square, against what the shot's own noise does;
+  a square, against what the shot's own noise does; a line that moves by a sample leaves the mean
+  as it is, so the same is asked of what neighbouring samples differ by;
 * a flat patch that takes another tone differs little on a spot, but all over a tile of 2x2 squares;
 * a pan or a zoom of a fraction of a pixel moves every line a little the same way: the difference
   correlates with the picture's gradient, over windows of many squares and over the frame;
@@ -147,14 +148,14 @@ class Noise:
 
 
 def small_picture(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
-    """Planes at half size, (C, 4 rows, 4 columns) int16 in units of 1/LEVEL level.
+    """Planes at half size, (C + 1, 4 rows, 4 columns) int16 in units of 1/LEVEL level.
 
-    Rows and columns of squares. Luma first (green of R'G'B'). Odd ends are filled with the last
-    row or column.
+    Rows and columns of squares. Luma first (green of R'G'B'); last, what the four samples of it
+    differ by that one is the mean of. Odd ends are filled with the last row or column.
     """
     height, width = planes[0].shape
     rows, columns = (-(-n // CELL) * _SIDE for n in (height, width))
-    small = torch.empty(len(planes), rows, columns, dtype=torch.int16, device=planes[0].device)
+    small = torch.empty(len(planes) + 1, rows, columns, dtype=torch.int16, device=planes[0].device)
     down, across = layout.chroma_step
     for target, index in zip(small, plane_order(layout)):
         step = (1, 1) if index == 0 or layout.subsampling == "rgb" else (down, across)
@@ -165,9 +166,32 @@ def small_picture(planes: Sequence[Tensor], layout: PixelLayout) -> Tensor:
         units = LEVEL * step[0] * step[1] / (4 * 2 ** (layout.bit_depth - 8))
         shown = target[:bottom, :right]
         torch.mul(part, int(units), out=shown) if units >= 1 else shown.copy_(part >> 1)
-        target[bottom:, :right] = target[bottom - 1, :right]
-        target[:, right:] = target[:, right - 1 : right]
+        _fill(target, bottom, right)
+    luma = planes[plane_order(layout)[0]].short()
+    detail = _detail(luma >> (layout.bit_depth - 8) if layout.bit_depth > 8 else luma)
+    bottom, right = detail.shape
+    small[-1, :bottom, :right] = detail
+    _fill(small[-1], bottom, right)
     return small
+
+
+def _fill(plane: Tensor, bottom: int, right: int) -> None:
+    """Repeat the last row and column that are there."""
+    plane[bottom:, :right] = plane[bottom - 1, :right]
+    plane[:, right:] = plane[:, right - 1 : right]
+
+
+def _detail(plane: Tensor) -> Tensor:
+    """(h, w) int16 levels to (ceil(h / 2), ceil(w / 2)) in units: 0.375 (a + b/4 - c/4 - d).
+
+    Of four samples a b / c d; no two count alike, so a line or a dot that moves by a sample shows,
+    whose mean may stay. Scaled so that noise weighs as much as in the mean.
+    """
+    for axis in (0, 1):
+        plane = _evened(plane, axis)
+    top, bottom = plane[::2], plane[1::2]
+    left, right = torch.sub(bottom, top, alpha=4), torch.sub(top, bottom, alpha=4)
+    return torch.sub(right[:, 1::2], left[:, ::2]).mul_(3)
 
 
 def plane_order(layout: PixelLayout) -> tuple[int, ...]:
@@ -177,10 +201,16 @@ def plane_order(layout: PixelLayout) -> tuple[int, ...]:
 
 def _sums_of_two(plane: Tensor, axis: int) -> Tensor:
     """Of rows (axis 0) or columns (axis 1); an odd last one counts twice."""
-    length = plane.shape[axis]
-    if length % 2:
-        plane = torch.cat([plane, plane.narrow(axis, length - 1, 1)], axis)
+    plane = _evened(plane, axis)
     return plane[::2] + plane[1::2] if axis == 0 else plane[:, ::2] + plane[:, 1::2]
+
+
+def _evened(plane: Tensor, axis: int) -> Tensor:
+    """With its last row (axis 0) or column again where their number is odd."""
+    length = plane.shape[axis]
+    if length % 2 == 0:
+        return plane
+    return torch.cat([plane, plane.narrow(axis, length - 1, 1)], axis)
 
 
 def compare(now: Tensor, before: Tensor, earlier: Tensor | None) -> PairNoise:
@@ -218,7 +248,7 @@ def common_motion(now: Tensor, before: Tensor) -> Scales:
     """What moves or changes brightness together between two neighbouring small pictures."""
     difference = now - before
     far = _spots(difference).max(0) > _MOST_NOISE
-    clipped = _clipped(difference, _MOST_NOISE)
+    clipped = _clipped(difference[:-1], _MOST_NOISE)
     picture = (now[0] + before[0]).float() / 2
     return moved(evidence(_products(picture, clipped[0], _sums(clipped)), ~grown(far, 1)))
 
@@ -255,7 +285,7 @@ class Reference:
             shot: is asked for the print's weave where something seems to move or change together.
         """
         self.accepted = 0.0
-        self.light = (0.0,) * len(small)
+        self.light = (0.0,) * (len(small) - 1)
         if self._mean is None or is_cut:
             return self._begin(small)
         difference = small - self._mean
@@ -268,11 +298,13 @@ class Reference:
         new, found = self._found(difference, step, noise, None)
         weave = None if found is None or not may_weave(found) else shot()
         if found is not None and weave is not None:
-            difference, self.light = _registered(difference, self._mean, found, weave)
-            step = _spots(difference).max(0)
+            left, self.light = _registered(difference[:-1], self._mean[:-1], found, weave)
+            step = _spots(left).max(0)
+            # The detail of a line that weaves is not what a slope makes of it.
+            difference = torch.cat([left, difference[-1:]])
             new, _ = self._found(difference, step, noise, weave)
         if _share(new) > _MOST:
-            self.light = (0.0,) * len(small)
+            self.light = (0.0,) * (len(small) - 1)
             return self._begin(small, now if self._is_picture_before else math.inf)
         self._moved = math.inf
         self.accepted = float(step[~new].max())
@@ -285,7 +317,7 @@ class Reference:
         """What is new, and the evidence where something changes together."""
         now = calm(spots)
         bound = _bound(now, noise)
-        clipped = _clipped(difference, bound)
+        clipped = _clipped(difference[:-1], bound)
         sums = _sums(clipped)
         over = spots > max(_AT_ALL, _OVER_NOISE * _level(now, noise))
         strong, new = self._alone(spots, sums, bound, over)

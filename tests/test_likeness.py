@@ -70,7 +70,7 @@ def test_a_small_picture_holds_means_of_four_luma_samples(made: tuple[PixelLayou
     result = small_picture(planes, layout)
     height, width = planes[0].shape
     cells = -(-height // CELL), -(-width // CELL)
-    assert result.shape == (layout.num_planes, 4 * cells[0], 4 * cells[1])
+    assert result.shape == (layout.num_planes + 1, 4 * cells[0], 4 * cells[1])
     assert result.dtype == torch.int16
     assert all(map(torch.equal, planes, before))
     if layout.subsampling == "rgb":
@@ -164,12 +164,13 @@ def test_judging_leaves_the_picture_alone(seeds: list[int], sigma: float) -> Non
 
 def test_what_is_held_is_measured_against_the_mean_of_its_exposures() -> None:
     """A rise so slow that no frame differs from the one before: it is seen all the same."""
-    flat = torch.full((1, 64, 64), 100.0)
+    flat = torch.tensor([100.0, 0.0])[:, None, None].expand(2, 64, 64)  # without detail
+    rise = torch.tensor([0.05, 0.0])[:, None, None]
     reference = Reference()
     reference.judge(in_units(flat), QUIET, is_cut=False)
     worst = 0.0
     for i in range(1, 120):
-        now = in_units(flat + 0.05 * i)
+        now = in_units(flat + rise * i)
         new = reference.judge(now, QUIET, is_cut=False)
         worst = max(worst, reference.accepted)
         assert bool(new.all()) or not bool(new.any())
@@ -243,7 +244,8 @@ def test_the_mean_settles_after_its_first_exposures() -> None:
     """So that later ones cannot drag it along."""
     reference = Reference()
     for value in (0.0, 1.0) * (SETTLED // 2) + (1.5,) * 50:
-        now = in_units(torch.full((1, 8, 8), 100.0 + value))
+        levels = torch.tensor([100.0 + value, 0.0])
+        now = in_units(levels[:, None, None].expand(2, 8, 8))
         reference.judge(now, Noise(4.0), is_cut=False)
     assert reference.accepted == pytest.approx(1.0, abs=2 / LEVEL)
 
