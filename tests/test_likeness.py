@@ -162,6 +162,25 @@ def test_judging_leaves_the_picture_alone(seeds: list[int], sigma: float) -> Non
         assert torch.equal(last, new)
 
 
+@given(
+    depth=st.sampled_from([8, 10, 12]),
+    top=st.integers(0, 14),
+    left=st.integers(0, 17),
+    to=st.sampled_from([(0, 1), (1, 0), (1, 1), (1, -1)]),
+)
+def test_a_sample_that_moves_changes_a_small_picture(
+    depth: int, top: int, left: int, to: tuple[int, int]
+) -> None:
+    layout, level = PixelLayout("gray", depth), 2 ** (depth - 8)
+    pictures = []
+    for row, column in ((top, left + 1), (top + to[0], left + 1 + to[1])):
+        plane = torch.full((16, 20), 100 * level).to(layout.dtype)
+        plane[row, column] = 200 * level
+        pictures.append(small_picture((plane,), layout))
+    difference = (pictures[0] - pictures[1]).abs().max()
+    assert float(difference) / LEVEL > 12
+
+
 def test_what_is_held_is_measured_against_the_mean_of_its_exposures() -> None:
     """A rise so slow that no frame differs from the one before: it is seen all the same."""
     flat = torch.tensor([100.0, 0.0])[:, None, None].expand(2, 64, 64)  # without detail
