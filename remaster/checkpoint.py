@@ -133,6 +133,18 @@ def _measured_radius(path: Path, card: Card, most: int) -> int | None:
     return radius
 
 
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of somebody else's safetensors file, by name.
+
+    Raises:
+        CheckpointError: it is none.
+    """
+    try:
+        return load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file ({error})") from error
+
+
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write the state of a training (optimiser, moving average, counters), whole or not at all."""
     partial = path.with_name(f".{path.name}.part")
