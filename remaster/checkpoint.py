@@ -111,7 +111,7 @@ def load_model(path: Path) -> tuple[Network, Card]:
         raise CheckpointError(
             f"{path} does not fit the network it names ({card.arch}): {', '.join(wrong[:3])!r}"
         )
-    if not all(tensor.is_floating_point() for tensor in tensors.values()):
+    if any(own[n].is_floating_point() != t.is_floating_point() for n, t in tensors.items()):
         raise CheckpointError(f"{path} holds whole numbers, where a network has fractions")
     if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
         raise CheckpointError(f"{path} holds numbers that are not finite; it is damaged")
@@ -131,6 +131,18 @@ def _measured_radius(path: Path, card: Card, most: int) -> int | None:
             f"from 0 to {most}"
         )
     return radius
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of somebody else's safetensors file, by name.
+
+    Raises:
+        CheckpointError: it is none.
+    """
+    try:
+        return load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file ({error})") from error
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -48,6 +48,8 @@ LEVELS = {
     "metrics": 2,
     "checkpoint": 2,
     "train.losses": 2,
+    "train.adversarial": 2,
+    "train.vgg": 2,
     "train.drawing": 2,
     "train.options": 2,
     "train": 2,

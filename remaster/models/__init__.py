@@ -16,10 +16,27 @@ Every network says what the pipeline has to know:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from remaster.models.a2n import A2N, A2NConfig
 from remaster.models.celnet import CelNet, CelNetConfig
 from remaster.models.network import Network
+from remaster.models.srcnn import MSRCNN, SRCNN, MSRCNNConfig, SRCNNConfig
+from remaster.models.srpggan import SRPGGAN, SRPGGANConfig
+from remaster.models.srresnet import SRResNet, SRResNetConfig
+from remaster.models.waifu2x import UpConv7, UpConv7Config, UpCUNet, UpCUNetConfig
 
 __all__ = ["MODELS", "CelNet", "CelNetConfig", "Network"]
 
-MODELS: dict[str, tuple[type[CelNet], type[CelNetConfig]]] = {"celnet": (CelNet, CelNetConfig)}
+MODELS: dict[str, tuple[Callable[[Any], Network], Callable[..., Any]]] = {
+    "celnet": (CelNet, CelNetConfig),
+    "srcnn": (SRCNN, SRCNNConfig),
+    "m-srcnn": (MSRCNN, MSRCNNConfig),
+    "srresnet": (SRResNet, SRResNetConfig),
+    "srpggan": (SRPGGAN, SRPGGANConfig),
+    "a2n": (A2N, A2NConfig),
+    "upconv_7": (UpConv7, UpConv7Config),
+    "upcunet": (UpCUNet, UpCUNetConfig),
+}
 """Name -> (network, its configuration)."""
