@@ -40,7 +40,7 @@ def test_the_loss_leads_the_picture_alone(network: VGG19Features) -> None:
     assert float(sr.grad.abs().sum()) > 0
     assert gt.grad is None
     assert all(p.grad is None for p in network.parameters())
-    assert float(vgg_loss(network, gt, gt)) == 0
+    assert float(vgg_loss(network, gt, gt).detach()) == 0
 
 
 def test_what_is_no_file_of_it_is_refused(network: VGG19Features, tmp_path: Path) -> None:
