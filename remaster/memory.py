@@ -49,8 +49,9 @@ DRAWINGS_FLOAT_FRAMES = 4
 COMPILED_LAYERS_BYTES = 400_000_000
 """oneDNN's, one for each layer and size of region, as many as it keeps, and what they leave."""
 
-SMALL_PIXEL_BYTES = 3
-"""For each pixel of a frame: three planes at half size, in which drawings are looked for."""
+SMALL_PIXEL_BYTES = 4
+"""For each pixel of a frame: four planes of int16 at half size, in which drawings are looked for;
+as many frames are kept as are read ahead."""
 
 SMOOTHING_SAMPLE_BYTES = 140
 """For each sample of a picture: two frames each side, how they differ, and what lives while that is

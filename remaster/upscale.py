@@ -1,7 +1,6 @@
 """Frames in at the small size, frames out at the large one: network, engine and regions together.
 
-The only place that knows what networks eat, and the only one that meets memory shortage: it goes on
-with smaller pieces and never without a frame.
+The only place that meets memory shortage: it goes on with smaller pieces and never without a frame.
 """
 
 from __future__ import annotations

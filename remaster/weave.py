@@ -18,7 +18,7 @@ from torch import Tensor
 
 from remaster.squares import SAMPLES, Scales, least_sizes, quantile
 
-__all__ = ["Weave", "gradients", "may_weave", "moved", "registered", "shot_weave"]
+__all__ = ["Weave", "may_weave", "moved", "registered", "shot_weave"]
 
 _FEWEST = 12
 """Pairs of frames from which a shot's weave is told; a pan that goes on is long by then."""
@@ -127,11 +127,11 @@ def registered(
     sizes = _whole_sizes(found)
     across, down, *light = np.where(np.abs(sizes) <= weave.most[2].ravel(), sizes, 0).tolist()
     left = difference - difference.new_tensor(light)[:, None, None]
-    over, under = gradients(mean)
+    over, under = _gradients(mean)
     return left.sub_(over, alpha=across).sub_(under, alpha=down), tuple(light)
 
 
-def gradients(planes: Tensor) -> tuple[Tensor, Tensor]:
+def _gradients(planes: Tensor) -> tuple[Tensor, Tensor]:
     """(..., h, w) across and down, each of the same shape; 0 at the edges."""
     across, down = torch.empty_like(planes), torch.empty_like(planes)
     torch.sub(planes[..., 2:], planes[..., :-2], out=across[..., 1:-1]).div_(2)
