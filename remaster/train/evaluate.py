@@ -51,9 +51,20 @@ class Score:
 
 
 def enlarge(model: Network, rgb: Tensor) -> Tensor:
-    """(1, 3, H, W) R'G'B' in [0, 1] through a planes network, as 4:4:4."""
-    padded, frame = pad(to_ycc(rgb), model.padding, model.grid)
-    y, chroma = model(padded, "444")
+    """(N, 3, H, W) R'G'B' in [0, 1] through any network, as (N, 3, H s, W s), not clamped.
+
+    Luma networks get BT.601 luma; chroma beside it is enlarged by Catmull-Rom.
+    """
+    padded, frame = pad(rgb, model.padding, model.grid)
+    if model.eats == "rgb":
+        return frame.cut(model(padded), model.scale)
+    if model.eats == "luma":
+        ycc = convert(padded, "rgb", "smpte170m")
+        size = (padded.shape[-2] * model.scale, padded.shape[-1] * model.scale)
+        chroma = resize(ycc[:, 1:], size, "catmull-rom")
+        large = torch.cat([model(ycc[:, :1]), chroma], 1)
+        return convert(frame.cut(large, model.scale), "smpte170m", "rgb")
+    y, chroma = model(to_ycc(padded), "444")
     ycc = torch.cat([frame.cut(part, model.scale) for part in (y, chroma)], 1)
     return convert(ycc, "bt709", "rgb")
 
