@@ -26,10 +26,13 @@ from remaster.commands.console import say, tell
 from remaster.commands.inputs import Job, Work, find_work
 from remaster.commands.program import PROGRESS, GroupedCommand, Program
 from remaster.commands.shows import SHOWS
+from remaster.commands.training import TrainCommand, changes, list_recipes, recipe_options
 from remaster.errors import OptionsError
 from remaster.options import DEINTERLACE, FORMATS, PRECISIONS, REUSE, RunOptions
 from remaster.released import released
+from remaster.train.options import PRECISIONS as PRECISIONS_OF_TRAINING
 from remaster.train.options import SIZES, TrainOptions
+from remaster.train.recipes import RECIPES
 
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some of several files failed, 130 interrupted."
@@ -354,8 +357,8 @@ def models() -> None:
     say(f"encoders: {', '.join(available_encoders())}")
 
 
-@main.command()
-@click.argument("data", metavar="DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@main.command(cls=TrainCommand, epilog=EPILOG)
+@click.argument("data", metavar="[DATA...]", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--output",
@@ -363,32 +366,43 @@ def models() -> None:
     type=click.Path(path_type=Path),
     help="Weights to write, .safetensors.",
 )
-@click.option("-s", "--scale", type=int, default=TrainOptions.scale, show_default=True)
+@click.option(
+    "-r",
+    "--recipe",
+    type=click.Choice(list(RECIPES)),
+    default=TrainOptions.recipe,
+    show_default=True,
+    help="What is trained, and how; `remaster recipes` lists them.",
+)
+@click.option("-s", "--scale", type=int, help="Enlargement.  [default: the recipe's first]")
 @click.option(
     "--size",
     type=click.Choice(list(SIZES)),
     default=TrainOptions.size,
     show_default=True,
-    help="Size of the network.",
+    help="Size of the default network.",
 )
+@click.option("--iterations", type=int, help="How long to train.  [default: the recipe's]")
 @click.option(
-    "--hold-out", multiple=True, metavar="FOLDER", help="Name of a source folder never trained on."
-)
-@click.option(
-    "--minutes",
+    "--max-seconds",
     type=float,
-    default=TrainOptions.minutes,
-    show_default=True,
-    help="How long to train; the same command goes on where it stopped.",
+    help="How long to train, by the clock; the same command goes on where it stopped.",
 )
-@click.option("--batch", type=int, default=TrainOptions.batch, show_default=True)
 @click.option(
-    "--patch",
-    type=int,
-    default=TrainOptions.patch,
-    show_default=True,
-    help="Side of a patch in source pixels.",
+    "--start", type=click.Path(path_type=Path), metavar="WEIGHTS", help="Go on from these weights."
 )
+@click.option(
+    "--vgg", type=click.Path(path_type=Path), metavar="FILE",
+    help="VGG19's weights, .safetensors with torchvision's names, for recipes that use them.",
+)  # fmt: skip
+@click.option(
+    "--hold-out", multiple=True, metavar="FOLDER",
+    help="Name of a source folder never trained on.  [default: chosen]",
+)  # fmt: skip
+@click.option(
+    "--pairs", type=click.Path(path_type=Path), nargs=2, metavar="LQ GT",
+    help="An old and a better release of the same show, instead of DATA.",
+)  # fmt: skip
 @click.option(
     "--pool",
     type=int,
@@ -397,44 +411,45 @@ def models() -> None:
     help="Pairs prepared before the first step.",
 )
 @click.option(
-    "--drawn",
-    type=float,
-    default=TrainOptions.drawn,
-    show_default=True,
-    help="Share of pictures the program draws itself.",
-)
+    "--validate-every", type=float, default=TrainOptions.validate_every, show_default=True,
+    help="Seconds between scores on what is held out, with a sheet and a curve.",
+)  # fmt: skip
+@click.option("--tensorboard", is_flag=True, help="Log for TensorBoard too (extra tensorboard).")
+@click.option("--device", default=TrainOptions.device, show_default=True, help="auto, cpu, cuda.")
 @click.option(
-    "--damaged",
-    type=float,
-    default=TrainOptions.damaged,
+    "--precision", type=click.Choice(PRECISIONS_OF_TRAINING), default=TrainOptions.precision,
     show_default=True,
-    help="Share of pairs that went through noise and a codec.",
-)
-@click.option("--learning-rate", type=float, default=TrainOptions.learning_rate, show_default=True)
-@click.option(
-    "--ema",
-    type=float,
-    default=TrainOptions.ema,
-    show_default=True,
-    help="Decay of the weights' moving average.",
-)
+)  # fmt: skip
 @click.option(
     "--threads", type=int, default=TrainOptions.threads, help="Processor threads.  [default: all]"
 )
 @click.option("--seed", type=int, default=TrainOptions.seed, show_default=True)
+@recipe_options
 def train(data: tuple[Path, ...], output: Path, **flags: Any) -> None:
     """Fit a network on folders of pictures and videos.
 
-    Example: remaster train stills/ episodes/ -o mine-x2.safetensors --minutes 60
+    \b
+    Examples: remaster train stills/ episodes/ -o mine-x2.safetensors --max-seconds 3600
+              remaster train stills/ -o a2n.safetensors --recipe a2n --scale 2 --batch 8
     """
+    try:
+        options = TrainOptions(data, output, changes=changes(flags), **flags)
+    except OptionsError as error:
+        raise click.UsageError(str(error), click.get_current_context()) from error
     from remaster.train.loop import fit
 
-    try:
-        options = TrainOptions(data, output, **flags)
-    except OptionsError as error:
-        raise click.UsageError(str(error)) from error
+    _stop_as_ctrl_c_does()
     fit(options, tell)
     say(f"wrote {output}")
+
+
+@main.command()
+def recipes() -> None:
+    """List the recipes of `remaster train`.
+
+    Example: remaster recipes
+    """
+    say("\n".join(list_recipes()))
 
 
 @main.command()

@@ -7,6 +7,7 @@ RemasterError
 │   └── VerificationError   what was written does not match the source
 ├── CheckpointError    a weights file that is missing, damaged or of another shape
 ├── DataError          training material that is missing or unusable
+├── TrainingError      a training that cannot go on: numbers that are not finite any more
 └── MemoryShortage     the smallest unit of work does not fit in memory
 
 Messages say what was given, what is allowed and what to do. Our own mistakes are plain assertions.
@@ -39,6 +40,10 @@ class CheckpointError(RemasterError):
 
 class DataError(RemasterError):
     """Training material that is missing or unusable."""
+
+
+class TrainingError(RemasterError):
+    """A training that cannot go on."""
 
 
 class MemoryShortage(RemasterError):

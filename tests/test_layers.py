@@ -19,6 +19,7 @@ LEVELS = {
     "commands.program": 6,
     "commands.shows": 6,
     "commands.completion": 6,
+    "commands.training": 6,
     "trial": 5,
     "__main__": 8,
     "": 6,  # the package itself: what `import remaster` offers
@@ -36,7 +37,6 @@ LEVELS = {
     "train.pairs": 4,
     "train.analog": 2,
     "train.degrade": 4,
-    "train.recipes": 4,
     "train.steps": 4,
     "train.validation": 5,
     "train.distributed": 2,
@@ -65,6 +65,9 @@ LEVELS = {
     "train.vgg": 2,
     "train.drawing": 2,
     "train.options": 2,
+    "train.recipes": 2,
+    "train.cleaning": 4,
+    "train.material": 5,
     "train": 2,
     "models": 1,
     "frames": 0,
@@ -75,7 +78,7 @@ LEVELS = {
 }
 DOORS = {
     "av": {"media"},
-    "click": {"cli", "commands.program", "commands.configuration", "commands.completion"},
+    "click": {"cli", "commands.program", "commands.configuration", "commands.completion", "commands.training"},
     # upscale and pipeline only guard their counters, and piping what two threads read from one pipe
     "threading": {"transfer", "upscale", "pipeline", "media.piping"},
     "queue": {"transfer"},
@@ -84,7 +87,6 @@ DOORS = {
     "decord": {"train.data", "train.harvest"},
     "h5py": {"train.shards"},
     "cv2": {"denoising"},
-    "tensorboard": {"train.loop"},
     "ffmpeg": {"media"},
     "tqdm": {"commands.shows"},
     "ctypes": {"engines"},

@@ -61,6 +61,15 @@ class Discriminator(nn.Module):
         judged: Tensor = self.head(self.layers(rgb))
         return judged.flatten()
 
+    def features(self, rgb: Tensor) -> list[Tensor]:
+        """What every layer gives, after its activation: finest first."""
+        found = []
+        for layer in self.layers:
+            rgb = layer(rgb)
+            if isinstance(layer, nn.LeakyReLU):
+                found.append(rgb)
+        return found
+
 
 def _head(config: DiscriminatorConfig, inputs: int, side: int) -> nn.Sequential:
     if config.head == "convolution":

@@ -1,42 +1,40 @@
-"""The training loop: pixel recipe, cosine by time, moving average; goes on where it stopped."""
+"""The training loop: budget, batches, saves, scores along the way; goes on where it stopped."""
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from remaster.checkpoint import Card, load_state, save_model, save_state
-from remaster.color import subsample_chroma
-from remaster.engines.host import keep_freed_memory
-from remaster.errors import CheckpointError, DataError
+from remaster.checkpoint import Card, load_model, load_state, save_model, save_state
+from remaster.engines.host import keep_freed_memory, usable_cores
+from remaster.errors import CheckpointError, DataError, MemoryShortage, OptionsError, TrainingError
 from remaster.models import MODELS, Network
-from remaster.regions import pad
-from remaster.train.data import (
-    Album,
-    Pool,
-    SourceFile,
-    least_side,
-    list_sources,
-    open_pool,
-    split_sources,
-)
-from remaster.train.degrade import VIDEO_LAYOUT
-from remaster.train.evaluate import influence_radius
-from remaster.train.losses import charbonnier_loss, random_filter_loss
-from remaster.train.options import SIZES, TrainOptions
+from remaster.train.distributed import Ranks, joined, local_rank
+from remaster.train.influence import influence_radius
+from remaster.train.material import Material, open_material
+from remaster.train.options import TrainOptions
+from remaster.train.pairs import Batch, Difficulty, Pool
+from remaster.train.recipes import Recipe
+from remaster.train.steps import Phase, Trainer, phase_at, without_vgg
+from remaster.train.validation import draw_curve, draw_sheet, validate
+from remaster.train.vgg import VGG19Features, load_vgg19
+from remaster.transfer import parallel_map
 
 SAVE_EVERY_SECONDS = 60.0
-WARM_UP_ITERATIONS = 500
+CHECK_EVERY = 20
+"""Iterations between looks at whether numbers are still finite."""
+
 MEASURED_ON = 256
 """Crops on which the influence radius is measured at the end; takes seconds."""
 
@@ -44,202 +42,396 @@ Log = Callable[[str], None]
 
 
 def fit(options: TrainOptions, log: Log) -> Path:
-    """Train to the end of `options.minutes`, from where an earlier call stopped; the weights.
+    """Train to the end of the budget, from where an earlier call stopped; the weights.
+
+    Run by `torchrun`, all its processes train the same network; the first reads, writes and logs.
 
     Raises:
+        OptionsError: an option that cannot be met here.
         DataError: the material is unusable, or the training's folder cannot be written.
-        CheckpointError: an earlier training of another kind lies in the folder.
+        CheckpointError: an earlier training of another kind lies in the folder, or --start or
+            --vgg name unusable weights.
+        TrainingError: numbers are not finite any more.
+        MemoryShortage: a batch does not fit.
     """
     keep_freed_memory()
-    torch.set_num_threads(options.threads or torch.get_num_threads())
+    torch.set_num_threads(options.threads or usable_cores())
+    device = _device(options.device)
     try:
-        options.folder.mkdir(parents=True, exist_ok=True)
-        kept, held = split_sources(list_sources(options.data), options.hold_out)
-        log(f"{len(kept)} files to learn from, {len(held)} held out")
-        training = Training(options, _open_pool(options, kept, log), kept)
-        training.run(log)
+        with joined(device) as ranks:
+            say = log if ranks.is_first else lambda _line: None
+            options.folder.mkdir(parents=True, exist_ok=True)
+            recipe, vgg = _with_vgg(options, say)
+            if ranks.is_first:
+                open_material(options, recipe, say)
+            ranks.wait()
+            material = open_material(options, recipe, lambda _line: None)
+            Training(options, recipe, material, vgg, device, ranks).run(say)
     except OSError as error:
         raise DataError(f"{options.folder} cannot be used: {error.strerror or error}") from error
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise MemoryShortage(
+            f"a batch of {options.resolved.batch} patches of {options.resolved.patch} pixels does "
+            "not fit in memory: give a smaller --batch or --patch; what was trained so far is kept"
+        ) from error
     return options.output
 
 
-def _open_pool(options: TrainOptions, kept: Sequence[SourceFile], log: Log) -> Pool:
-    """The pool for these options and files; any change of either makes a new one."""
-    side = options.patch + 16
-    stamps = [(str(f.path.resolve()), f.path.stat().st_size, f.path.stat().st_mtime) for f in kept]
-    numbers = {"count": options.pool, "scale": options.scale, "side": side, "seed": options.seed}
-
-    def album() -> Album:
-        album = Album(kept, drawn=options.drawn, least_side=least_side(options.scale, side))
-        if album.too_small:
-            log(f"{album.too_small} pictures are too small and left out")
-        return album
-
-    def progress(done: int) -> None:
-        if done % 2000 == 0:
-            log(f"{done} of {options.pool} pairs prepared")
-
-    files = hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
-    described = {**numbers, "damaged": options.damaged, "drawn": options.drawn, "files": files}
-    return open_pool(
-        options.folder,
-        described,
-        album,
-        **numbers,
-        damaged=options.damaged,
-        progress=progress,
+def _is_out_of_memory(error: BaseException) -> bool:
+    said = str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        "out of memory" in said or "not enough memory" in said or "can't allocate memory" in said
     )
 
 
-def pixel_step(
-    model: Network, optimizer: torch.optim.Optimizer, lq: Tensor, gt: Tensor, chroma: str
-) -> dict[str, float]:
-    """One step of the pixel recipe on ycc patches; the terms of the loss.
+def _device(name: str) -> torch.device:
+    has_cuda = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda", local_rank()) if has_cuda else torch.device("cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if name.partition(":")[0] == "cuda" and has_cuda:
+        return torch.device(name)
+    raise OptionsError(f"--device is auto, cpu or cuda, and must be here; not {name!r}")
 
-    Luma by Charbonnier and random filters; chroma, at subsampling `chroma`, by Charbonnier.
-    """
-    padded, frame = pad(lq, model.padding, model.grid)
-    padded = padded.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
-        luma, colors = model(padded, chroma)
-    luma = frame.cut(luma.float(), model.scale)
-    if chroma == "420":
-        colors = frame.cut(colors.float(), model.scale / 2)
-        true_colors = subsample_chroma(gt[:, 1:], VIDEO_LAYOUT)
-    else:
-        colors, true_colors = frame.cut(colors.float(), model.scale), gt[:, 1:]
-    terms = {
-        "luma": charbonnier_loss(luma, gt[:, :1]),
-        "filters": 0.4 * random_filter_loss(luma, gt[:, :1]),
-        f"chroma_{chroma}": charbonnier_loss(colors, true_colors),
+
+def _precision(name: str, device: torch.device) -> torch.dtype:
+    """What forward passes are computed in; auto: bf16 where it is multiplied in hardware."""
+    known = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if name != "auto":
+        return known[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    has_bf16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if has_bf16 else torch.float32
+
+
+def _with_vgg(options: TrainOptions, log: Log) -> tuple[Recipe, VGG19Features | None]:
+    """The recipe, and VGG19 where it asks for it and its weights were given."""
+    recipe = options.resolved
+    if "vgg" not in {**recipe.losses, **recipe.last_losses}:
+        return recipe, None
+    if options.vgg is not None:
+        return recipe, load_vgg19(options.vgg)
+    from dataclasses import replace
+
+    log(
+        "no VGG19 weights were given (--vgg FILE), so a loss of random filters, which needs none, "
+        "stands in for them"
+    )
+    swapped = {
+        name: without_vgg(losses) if "vgg" in (losses := getattr(recipe, name)) else losses
+        for name in ("losses", "last_losses")
     }
-    optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    return {name: float(term.detach()) for name, term in terms.items()}
-
-
-def average(own: dict[str, Tensor], new: dict[str, Tensor], decay: float) -> None:
-    """own = decay * own + (1 - decay) * new, in place: the moving average of weights."""
-    for name, tensor in own.items():
-        tensor.lerp_(new[name].to(tensor), 1 - decay)
+    return replace(recipe, **swapped), None
 
 
 class Training:
-    """A model, its average and its optimiser between two saves."""
+    """A trainer on its way: where it stands, what it is fed, what it has written."""
 
-    def __init__(self, options: TrainOptions, pool: Pool, files: Sequence[SourceFile]) -> None:
-        self.options, self.pool = options, pool
-        self.sources = sorted({file.source for file in files})
-        network, config = MODELS["celnet"]
-        torch.manual_seed(options.seed)
-        self.config = {"scale": options.scale, **SIZES[options.size][options.scale]}
-        self.model = network(config(**self.config))
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), options.learning_rate, (0.9, 0.99), weight_decay=0.0
+    def __init__(
+        self,
+        options: TrainOptions,
+        recipe: Recipe,
+        material: Material,
+        vgg: VGG19Features | None,
+        device: torch.device,
+        ranks: Ranks,
+    ) -> None:
+        self.options, self.recipe, self.material = options, recipe, material
+        self.device, self.ranks = device, ranks
+        self.iteration, self.seconds, self.waited = 0, 0.0, 0.0
+        model = self._fresh()
+        if options.start is not None:
+            self._begin_from(options.start, model)
+        self.trainer = Trainer(
+            model,
+            recipe,
+            vgg=vgg,
+            device=device,
+            precision=_precision(options.precision, device),
+            ranks=ranks,
+            is_started=options.start is not None,
         )
-        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.iteration, self.seconds = 0, 0.0
+        self.hard = Difficulty(len(material.pool), recipe.hard) if recipe.hard > 1 else None
+        self.drawn: dict[int, Tensor] = {}
+        """Iteration -> pairs that were drawn for it and not yet learnt from."""
         self.state_path = options.folder / "state.pt"
         if self.state_path.is_file():
             self._restore(load_state(self.state_path))
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        if (state["config"], state["sources"]) != (self.config, self.sources):
+    def _fresh(self) -> Network:
+        network, config = MODELS[self.recipe.arch]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.options.seed)
+            try:
+                return network(config(**self.options.network))
+            except (TypeError, ValueError) as error:
+                raise OptionsError(f"--network is wrong for {self.recipe.arch}: {error}") from error
+
+    def _begin_from(self, start: Path, model: Network) -> None:
+        """Take over weights; those of another scale as far as they fit."""
+        trained, card = load_model(start)
+        if card.arch != self.recipe.arch:
             raise CheckpointError(
-                f"{self.options.folder} holds a training of another network or on other sources; "
+                f"{start} holds a {card.arch}, and {self.recipe.name} trains a {self.recipe.arch}: "
+                "give weights of that network with --start"
+            )
+        own, given = model.state_dict(), trained.state_dict()
+        fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+        is_other_scale = card.scale != model.scale
+        if len(fitting) < len(own) and not is_other_scale:
+            raise CheckpointError(
+                f"{start} holds a {card.arch} of another size ({card.config}): give --network the "
+                "same numbers"
+            )
+        if is_other_scale and card.arch == "celnet":
+            fitting = {k: v for k, v in fitting.items() if not k.startswith(("tails", "skips"))}
+        model.load_state_dict({**own, **fitting})
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a training to be gone on with."""
+        recipe = {k: v for k, v in asdict(self.recipe).items() if k != "iterations"}
+        plain: dict[str, Any] = json.loads(json.dumps(recipe))
+        return {**plain, "config": self.options.network, "sources": list(self.material.sources)}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        wrong = [k for k, v in self._identity().items() if state.get("identity", {}).get(k) != v]
+        if wrong:
+            raise CheckpointError(
+                f"{self.options.folder} holds another training ({', '.join(wrong[:3])} differ): "
                 "remove it, or write to another --output"
             )
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.ema = state["ema"]
+        self.trainer.restore(state["trainer"])
         self.iteration, self.seconds = state["iteration"], state["seconds"]
+        self.waited = state["waited"]
+        self.drawn = dict(state["drawn"])
+        if self.hard is not None:
+            self.hard.restore(state["hard"])
 
-    def save(self) -> None:
-        """Write the state to go on from, and the averaged weights as they are now."""
+    @property
+    def progress(self) -> float:
+        """How much of the budget is spent, 0 to 1."""
+        if self.options.max_seconds is not None:
+            return min(self.seconds / self.options.max_seconds, 1.0)
+        return min(self.iteration / self.recipe.iterations, 1.0)
+
+    @property
+    def is_over(self) -> bool:
+        return self.progress >= 1.0
+
+    def phase(self) -> Phase:
+        """What is done now."""
+        is_started = self.options.start is not None
+        return phase_at(self.recipe, self.progress, self.iteration, is_started=is_started)
+
+    def _requests(self) -> Iterator[tuple[int, Tensor, int]]:
+        """(iteration, pairs to show, seed) from here on, drawn a few steps ahead."""
+        steps = self.recipe.judge_steps if self.recipe.judge else 1
+        for iteration in itertools.count(self.iteration):
+            rng = np.random.default_rng([self.options.seed, iteration, self.ranks.rank])
+            if iteration not in self.drawn:
+                count = self.recipe.batch * steps
+                pool = self.material.pool
+                self.drawn[iteration] = torch.from_numpy(pool.draw(count, rng, hard=self.hard))
+            yield iteration, self.drawn[iteration], int(rng.integers(2**62))
+
+    def _batch(self, request: tuple[int, Tensor, int]) -> tuple[Batch, int]:
+        """Cut out and brought to the device, beside the loop."""
+        _, indices, seed = request
+        rng = np.random.default_rng(seed)
+        batch = self.material.pool.cut(
+            indices.numpy(), self.recipe.patch, rng, turned=self.recipe.turned
+        )
+        return Batch(batch.lq.to(self.device), batch.gt.to(self.device), batch.indices), seed
+
+    def run(self, log: Log) -> None:
+        """Step until the budget is spent; save every minute and at the end."""
+        since = Since()
+        with ExitStack() as stack:
+            batches = stack.enter_context(parallel_map(self._batch, self._requests(), 1))
+            while not self.is_over:
+                began = time.perf_counter()
+                batch, seed = next(batches)
+                waited = time.perf_counter() - began
+                self._step(batch, seed, since)
+                took = since.usual_pace(time.perf_counter() - began)
+                self.seconds = self.ranks.agreed(self.seconds + took)
+                self.waited += min(waited, took)
+                if self.iteration % CHECK_EVERY == 0:
+                    self._check(since)
+                if self.ranks.agreed(float(since.saved >= SAVE_EVERY_SECONDS)) or self.is_over:
+                    self._check(since)
+                    self._record(since, log)
+        if self.ranks.is_first and not self.options.output.is_file():
+            self._write()
+
+    def _step(self, batch: Batch, seed: int, since: Since) -> None:
+        phase = self.phase()
+        parts = list(zip(batch.lq.split(self.recipe.batch), batch.gt.split(self.recipe.batch)))
+        if not phase.is_judged:
+            parts = parts[-1:]
+        terms, distance = self.trainer.step(parts, phase, self.iteration, seed % 2**31)
+        indices = batch.indices[-len(distance) :]
+        if self.hard is not None:
+            self.hard.learnt(indices, distance.cpu())
+        since.add(terms)
+        self.drawn.pop(self.iteration)
+        self.iteration += 1
+
+    def _check(self, since: Since) -> None:
+        """Raise TrainingError where a loss is not finite any more; what was saved stays."""
+        wrong = [name for name, total in since.sums.items() if not bool(total.isfinite())]
+        if not wrong:
+            return
+        kept = "the state before it is kept" if self.state_path.is_file() else "nothing was saved"
+        raise TrainingError(
+            f"the loss {wrong[0]} is not a number any more at iteration {self.iteration} "
+            f"({kept}): give a lower --learning-rate, or --clip 1"
+        )
+
+    def _record(self, since: Since, log: Log) -> None:
+        """Save, score where it is time, and say how it goes."""
+        self.ranks.average_buffers(self.trainer.model)
+        if self.ranks.is_first:
+            line: dict[str, Any] = {
+                "iteration": self.iteration,
+                "seconds": round(self.seconds, 1),
+                "waiting": round(self.waited / max(self.seconds, 1e-9), 4),
+                "learning_rate": self.trainer.optimizer.param_groups[0]["lr"],
+                "losses": since.means(),
+            }
+            model = self._write()
+            self._save()
+            since.validated += since.saved
+            can_score = self.phase().stage == max(len(self.recipe.stages) - 1, 0)
+            if can_score and (since.validated >= self.options.validate_every or self.is_over):
+                line["validation"] = self._validate(model)
+                since.validated = 0.0
+            with (self.options.folder / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            if "validation" in line:
+                draw_curve(self.options.folder / "metrics.jsonl", self.options.folder / "curve.png")
+            self._to_tensorboard(line)
+            log(self._words(line, since))
+        self.ranks.wait()
+        since.restart()
+
+    def _save(self) -> None:
         save_state(
             self.state_path,
             {
-                "config": self.config,
-                "sources": self.sources,
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "ema": self.ema,
+                "identity": self._identity(),
+                "trainer": self.trainer.state(),
                 "iteration": self.iteration,
                 "seconds": self.seconds,
+                "waited": self.waited,
+                "drawn": self.drawn,
+                "hard": None if self.hard is None else self.hard.state(),
             },
         )
-        network, config = MODELS["celnet"]
-        averaged = network(config(**self.config))
-        averaged.load_state_dict(self.ema)
+
+    def _write(self) -> Network:
+        """Write the averaged weights as they are now; the network that carries them."""
+        network, config = MODELS[self.recipe.arch]
+        model = network(config(**self.options.network))
+        model.load_state_dict(self.trainer.ema)
+        model.eval()
         trained = {k: _plain(v) for k, v in asdict(self.options).items()}
+        trained |= {"numbers": _plain(asdict(self.recipe))}
         trained |= {
-            "sources": self.sources,
+            "sources": list(self.material.sources),
+            "held_out": list(self.material.held_out),
             "iterations": self.iteration,
             "seconds": round(self.seconds),
+            "precision": str(self.trainer.precision).removeprefix("torch."),
         }
-        if self.seconds >= self.options.minutes * 60:
-            averaged = averaged.eval()
-            radius = influence_radius(averaged, self._material())
+        if self.is_over and model.eats == "planes":
+            rng = np.random.default_rng(self.options.seed)
+            lq = self.material.pool.batch(MEASURED_ON, self.recipe.patch, rng).lq
+            radius = influence_radius(model, lq)
             trained |= {} if radius is None else {"influence_radius": radius}
-        card = Card("celnet", self.config, self.options.scale, self.options.size, "pixel", trained)
-        save_model(self.options.output, averaged, card)
+        size = self.options.size if self.recipe.arch == "celnet" else ""
+        card = Card(
+            self.recipe.arch,
+            self.options.network,
+            self.options.enlargement,
+            size,
+            self.recipe.name,
+            trained,
+        )
+        save_model(self.options.output, model, card)
+        return model
 
-    def _material(self) -> Tensor:
-        """(N, 3, H, W) ycc to measure the network on."""
-        rng = np.random.default_rng(self.options.seed)
-        return self.pool.batch(MEASURED_ON, self.options.patch, rng)[0]
+    def _validate(self, model: Network) -> dict[str, float]:
+        scores = validate(model, self.material.held)
+        draw_sheet(model, self.material.held, self.options.folder / "sheet.png")
+        return scores
 
-    def learning_rate(self) -> float:
-        """Warm-up by iterations, then cosine to a thousandth by the time that has passed."""
-        passed = min(self.seconds / (self.options.minutes * 60), 1.0)
-        cosine = 1e-3 + (1 - 1e-3) * (1 + math.cos(math.pi * passed)) / 2
-        return self.options.learning_rate * cosine * min(1, self.iteration / WARM_UP_ITERATIONS)
+    def _to_tensorboard(self, line: dict[str, Any]) -> None:
+        if not self.options.tensorboard:
+            return
+        from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
 
-    def run(self, log: Log) -> None:
-        """Step until the time is up; save every minute and at the end."""
-        rng = np.random.default_rng([self.options.seed, self.iteration])
-        budget, since_save = self.options.minutes * 60, 0.0
-        sums: dict[str, float] = {}
-        usual = 1.0
-        first = self.iteration
-        while self.seconds < budget:
-            began = time.perf_counter()
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.learning_rate()
-            lq, gt = self.pool.batch(self.options.batch, self.options.patch, rng)
-            chroma = "444" if self.iteration % 4 == 3 else "420"  # video is 4:2:0
-            terms = pixel_step(self.model, self.optimizer, lq, gt, chroma)
-            decay = min(self.options.ema, (1 + self.iteration) / (10 + self.iteration))
-            average(self.ema, self.model.state_dict(), decay)
-            self.iteration += 1
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + value
-            # A step that took far longer was a pause (a stopped process, a sleeping machine).
-            took = min(time.perf_counter() - began, 5 * usual)
-            usual = 0.98 * usual + 0.02 * took
-            self.seconds += took
-            since_save += took
-            if since_save >= SAVE_EVERY_SECONDS or self.seconds >= budget:
-                self.save()
-                self._record(sums, self.iteration - first, log)
-                sums, since_save, first = {}, 0.0, self.iteration
-        if not self.options.output.is_file():
-            self.save()
+        with SummaryWriter(str(self.options.folder / "tensorboard")) as writer:
+            for group in ("losses", "validation"):
+                for name, value in line.get(group, {}).items():
+                    writer.add_scalar(f"{group}/{name}", value, self.iteration)
 
-    def _record(self, sums: dict[str, float], steps: int, log: Log) -> None:
-        shares = {"chroma_420": 0.75, "chroma_444": 0.25}
-        means = {k: total / (steps * shares.get(k, 1.0)) for k, total in sums.items()}
-        line = {"iteration": self.iteration, "seconds": round(self.seconds), **means}
-        with (self.options.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        log("  ".join(f"{k} {v:.5g}" for k, v in line.items()))
+    def _words(self, line: dict[str, Any], since: Since) -> str:
+        rate = since.steps / max(since.saved, 1e-9)
+        left = (1 - self.progress) / max(self.progress, 1e-9) * self.seconds
+        words = [f"iteration {self.iteration}", f"{rate:.3g}/s", f"{_clock(left)} left"]
+        words += [f"{name} {value:.4g}" for name, value in line["losses"].items()]
+        words += [f"{name} {value:.4g}" for name, value in line.get("validation", {}).items()]
+        return "  ".join(words)
+
+
+class Since:
+    """What has happened since the last save."""
+
+    def __init__(self) -> None:
+        self.usual = 1.0
+        self.validated = 0.0
+        """Seconds since the last scores."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew."""
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.steps, self.saved = 0, 0.0
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        """Count one step's losses."""
+        for name, term in terms.items():
+            self.sums[name] = self.sums[name] + term if name in self.sums else term
+            self.counts[name] = self.counts.get(name, 0) + 1
+        self.steps += 1
+
+    def means(self) -> dict[str, float]:
+        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+
+    def usual_pace(self, took: float) -> float:
+        """Seconds that count: one far longer was a pause (a stopped process, a sleeping machine)."""
+        took = min(took, 5 * self.usual)
+        self.usual = 0.98 * self.usual + 0.02 * took
+        self.saved += took
+        return took
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds) // 60
+    return f"{minutes // 60}:{minutes % 60:02d}:{round(seconds) % 60:02d}"
 
 
 def _plain(value: object) -> object:
     if isinstance(value, Path):
         return value.name
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
     return value

@@ -33,12 +33,13 @@ def random_filters(count: int = 24, seed: int = 71) -> Tensor:
 
 
 def random_filter_loss(sr: Tensor, gt: Tensor) -> Tensor:
-    """Charbonnier between the responses of one-channel pictures to `random_filters`.
+    """Charbonnier between the responses of every channel to `random_filters`.
 
     Every local contrast counts, in all directions, without any learned feature. Taken at every
     other row and column: neighbouring responses say nearly the same.
     """
-    difference = F.conv2d(sr - gt, random_filters().to(sr), stride=2)
+    difference = (sr.float() - gt.float()).flatten(0, 1)[:, None]
+    difference = F.conv2d(difference, random_filters().to(difference), stride=2)
     return charbonnier_loss(difference, torch.zeros_like(difference))
 
 

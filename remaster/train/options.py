@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from remaster.errors import OptionsError
+from remaster.train.recipes import RECIPES, STAGES, Recipe
 
 SIZES: dict[str, dict[int, dict[str, int]]] = {
     "fast": {
@@ -15,6 +18,12 @@ SIZES: dict[str, dict[int, dict[str, int]]] = {
     },
 }
 """Size -> scale -> CelNet configuration. `fast` costs at most 30 kMAC per source pixel."""
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+def _no_changes() -> Mapping[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -27,59 +36,123 @@ class TrainOptions:
     output: Path
     """The weights file to write; the training's own folder is beside it, named `.training`."""
 
-    scale: int = 2
+    recipe: str = "default"
+    changes: Mapping[str, Any] = field(default_factory=_no_changes)
+    """Field of the recipe -> another value; of `network` and `losses`, entry by entry."""
+
+    scale: int | None = None
+    """None: the recipe's first."""
+
     size: str = "fast"
+    """Of the default network; the others have their own numbers."""
 
     hold_out: tuple[str, ...] = ()
-    """Names of folders never trained on, with all below them; for scores."""
+    """Names of folders never trained on, with all below them; none given: chosen."""
 
-    minutes: float = 35.0
-    """How long to train, preparation of the data and pauses not counted."""
+    pairs: tuple[Path, Path] | None = None
+    """An old and a better release of the same show, to learn from beside `data`."""
 
-    batch: int = 16
-    patch: int = 48
-    """Side of a training patch, in source pixels."""
+    start: Path | None = None
+    """Weights to begin from instead of fresh ones."""
+
+    vgg: Path | None = None
+    """VGG19's weights, for the recipes that use them."""
+
+    iterations: int | None = None
+    max_seconds: float | None = None
+    """How long to train, preparation of the data and pauses not counted; None: by iterations."""
 
     pool: int = 12000
     """Pairs drawn from the data before the first step."""
 
-    drawn: float = 0.35
-    """Share of the pairs that come from pictures the program draws itself."""
+    validate_every: float = 300.0
+    """Seconds of training between scores on what is held out."""
 
-    damaged: float = 0.4
-    """Share of the pairs that went through noise and a lossy codec."""
-
-    learning_rate: float = 1e-3
-    ema: float = 0.999
+    device: str = "auto"
+    precision: str = "auto"
+    tensorboard: bool = False
     threads: int = 0
     """Processor threads; 0 takes all."""
 
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.recipe not in RECIPES:
+            known = ", ".join(RECIPES)
+            raise OptionsError(f"there is no recipe {self.recipe!r}; there are {known}")
         if self.size not in SIZES:
             raise OptionsError(f"--size is one of {', '.join(SIZES)}, not {self.size!r}")
-        if self.scale not in SIZES[self.size]:
-            known = ", ".join(str(s) for s in SIZES[self.size])
-            raise OptionsError(f"--scale is one of {known} for {self.size}, not {self.scale}")
-        if not 0 < self.minutes < math.inf:
-            raise OptionsError(f"--minutes must be positive, not {self.minutes}")
-        if self.patch % 4 or self.patch < 16:
-            raise OptionsError(f"--patch is a multiple of 4 from 16 on, not {self.patch}")
-        for name in ("drawn", "damaged"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise OptionsError(f"--{name} is a share from 0 to 1, not {getattr(self, name)}")
-        for name, least in (("batch", 1), ("pool", 1), ("threads", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise OptionsError(f"--{name} is at least {least}, not {getattr(self, name)}")
-        if not 0 < self.learning_rate <= 1:
-            raise OptionsError(f"--learning-rate is over 0, at most 1; not {self.learning_rate}")
-        if not 0 <= self.ema < 1:
-            raise OptionsError(f"--ema is from 0 to below 1, not {self.ema}")
+        if self.iterations is not None and self.max_seconds is not None:
+            raise OptionsError("--iterations and --max-seconds both say when to end: give one")
+        if self.max_seconds is not None and not 0 < self.max_seconds < math.inf:
+            raise OptionsError(f"--max-seconds must be positive, not {self.max_seconds}")
+        if not 0 < self.validate_every < math.inf:
+            raise OptionsError(f"--validate-every must be positive, not {self.validate_every}")
+        for name, least in (("iterations", 1), ("pool", 1), ("threads", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise OptionsError(f"--{name} is at least {least}, not {value}")
+        if self.precision not in PRECISIONS:
+            raise OptionsError(f"--precision is {', '.join(PRECISIONS)}; not {self.precision!r}")
         if self.output.suffix != ".safetensors":
             raise OptionsError(f"weights are written as .safetensors, not {self.output.name!r}")
+        if not self.data and self.pairs is None:
+            raise OptionsError("give folders of pictures and videos to learn from, or --pairs")
+        self._check_scale()
+        self._check_start()
+
+    def _check_scale(self) -> None:
+        scales = RECIPES[self.recipe].scales
+        if self.scale is not None and self.scale not in scales:
+            known = ", ".join(map(str, sorted(scales)))
+            raise OptionsError(f"--scale is one of {known} for {self.recipe}, not {self.scale}")
+        stages = self.resolved.stages
+        if stages and len(stages) != math.log2(self.enlargement) + 1:
+            needed = round(math.log2(self.enlargement)) + 1
+            raise OptionsError(f"x{self.enlargement} grows in {needed} --stages, not {len(stages)}")
+
+    def _check_start(self) -> None:
+        needed = RECIPES[self.recipe].starts_from
+        if needed and self.start is None:
+            raise OptionsError(
+                f"{self.recipe} goes on from weights that {needed} made: train those first, then "
+                "give them with --start"
+            )
+
+    @property
+    def enlargement(self) -> int:
+        """Output pixels per source pixel, along each axis."""
+        return RECIPES[self.recipe].scales[0] if self.scale is None else self.scale
+
+    @property
+    def resolved(self) -> Recipe:
+        """The recipe with everything that was changed.
+
+        Raises:
+            OptionsError: a change that makes no sense.
+        """
+        recipe = RECIPES[self.recipe]
+        known = {each.name for each in fields(Recipe)} - {"name", "source"}
+        wrong = sorted(set(self.changes) - known)
+        if wrong:
+            raise OptionsError(f"a recipe has no number {wrong[0]!r}")
+        changes = dict(self.changes)
+        for name in ("network", "losses", "last_losses"):
+            if name in changes:
+                changes[name] = {**getattr(recipe, name), **changes[name]}
+        if recipe.stages and "stages" not in changes:
+            changes["stages"] = STAGES[self.enlargement]
+        if self.iterations is not None:
+            changes["iterations"] = self.iterations
+        return replace(recipe, **changes)
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The configuration of the network."""
+        own = SIZES[self.size][self.enlargement] if self.recipe == "default" else {}
+        return {"scale": self.enlargement, **own, **self.resolved.network}
 
     @property
     def folder(self) -> Path:
-        """Where the pool, the log and the training state lie."""
+        """Where the pool, the log, the sheets and the training state lie."""
         return self.output.with_suffix(".training")
