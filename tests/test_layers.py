@@ -32,6 +32,7 @@ LEVELS = {
     "train.data": 4,
     "train.sources": 4,
     "train.harvest": 4,
+    "train.cleaning": 4,
     "train.shards": 4,
     "train.alignment": 4,
     "train.pairs": 4,

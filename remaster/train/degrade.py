@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from remaster.color import decode_planes, encode_planes
+from remaster.color import convert, decode_planes, encode_planes
 from remaster.frames import Color, PixelLayout
 from remaster.media.roundtrip import through_codec
-from remaster.resampling import resize
+from remaster.resampling import KERNELS
 
 DOWNSCALES: dict[str, float] = {
     "box": 0.3,
@@ -21,14 +25,72 @@ DOWNSCALES: dict[str, float] = {
 }
 """Kernel -> share. Nobody knows which one made a given master, so none may be relied on."""
 
+OPENCV = {"opencv-linear": "bilinear", "opencv-cubic": "bicubic"}
+"""OpenCV's INTER_LINEAR and INTER_CUBIC (a = -0.75): not antialiased, so they alias from 3 on."""
+
+DOWNSCALE_KERNELS = (*DOWNSCALES, *OPENCV)
+
 VIDEO_COLOR = Color("bt709", "limited", "bt709", "bt709")
 VIDEO_LAYOUT = PixelLayout("420", 8)
 STILL_LAYOUT = PixelLayout("444", 8)
 
 
-def downscale(rgb: Tensor, scale: int, kernel: str) -> Tensor:
-    """(N, 3, H, W) to (N, 3, H / scale, W / scale), antialiased."""
-    return resize(rgb, (rgb.shape[-2] // scale, rgb.shape[-1] // scale), kernel)
+def to_uint8(x: Tensor) -> Tensor:
+    """Nominal [0, 1] to levels, rounded to nearest."""
+    return x.mul(255).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def to_ycc(rgb: Tensor) -> Tensor:
+    """(N, 3, H, W) R'G'B' in [0, 1] to BT.709 ycc."""
+    return convert(rgb, "rgb", "bt709")
+
+
+def to_rgb(ycc: Tensor) -> Tensor:
+    """(N, 3, H, W) BT.709 ycc to R'G'B', not clamped."""
+    return convert(ycc, "bt709", "rgb")
+
+
+def downscale(rgb: Tensor, scale: int, kernel: str, kernel_blur: float = 1.0) -> Tensor:
+    """(N, C, H, W) to (N, C, H // scale, W // scale), grids centre-aligned.
+
+    Args:
+        rgb: rows and columns over a multiple of `scale` are cut off.
+        scale: 1 returns it as it is.
+        kernel: of `DOWNSCALE_KERNELS`; antialiased but for OpenCV's.
+        kernel_blur: how much wider than usual the kernel is; OpenCV's has one width.
+    """
+    height, width = (n // scale * scale for n in rgb.shape[-2:])
+    rgb = rgb[..., :height, :width]
+    if scale == 1:
+        return rgb
+    if kernel in OPENCV:
+        size = (height // scale, width // scale)
+        return F.interpolate(rgb, size, mode=OPENCV[kernel], align_corners=False)
+    taps = _shrinking_taps(scale, kernel, kernel_blur)
+    reach = (len(taps) - scale) // 2
+    rows = _strided(F.pad(rgb, (0, 0, reach, reach), mode="replicate"), taps, scale, -2)
+    return _strided(F.pad(rows, (reach, reach, 0, 0), mode="replicate"), taps, scale, -1)
+
+
+def _strided(x: Tensor, taps: Sequence[float], scale: int, axis: int) -> Tensor:
+    """The filter along one axis at every `scale`-th place; a convolution takes thrice as long."""
+    size = (x.shape[axis] - len(taps)) // scale + 1
+    total = torch.zeros_like(x.narrow(axis, 0, size))
+    for i, tap in enumerate(taps):
+        total.add_(
+            x.narrow(axis, i, (size - 1) * scale + 1).unfold(axis, 1, scale)[..., 0], alpha=tap
+        )
+    return total
+
+
+@functools.lru_cache(maxsize=64)
+def _shrinking_taps(scale: int, kernel: str, kernel_blur: float) -> list[float]:
+    """Weights of the input samples around each output sample, which are the same for all."""
+    widen = scale * kernel_blur
+    reach = math.ceil(KERNELS[kernel].support * widen - scale / 2)
+    places = [i - (scale - 1) / 2 for i in range(-reach, scale + reach)]
+    taps = [KERNELS[kernel].weight(place / widen) for place in places]
+    return [tap / sum(taps) for tap in taps]
 
 
 def blur(x: Tensor, sigma: float | tuple[float, float]) -> Tensor:
@@ -113,3 +175,9 @@ def _through_codec(shots: list[Tensor], strength: float, rng: np.random.Generato
         coded = through_codec(pictures, codec, {"qmin": quantizer, "qmax": quantizer})
     decoded = [torch.from_numpy(plane)[None] for plane in coded[-1]]
     return decode_planes(decoded, VIDEO_LAYOUT, VIDEO_COLOR, VIDEO_COLOR.matrix)
+
+
+DAMAGES: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {
+    "mixed": age,
+}
+"""Name -> (1, 3, H, W) ycc of even sizes to the same damaged, decided by the generator."""

@@ -1,0 +1,137 @@
+"""Files are found once and read right; what is held out is whole, steady and never learnt from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from remaster.errors import DataError
+from remaster.train.sources import SourceFile, list_sources, read_picture, split_sources
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def pictures_of(source: str, count: int, suffix: str = ".png") -> list[SourceFile]:
+    return [SourceFile(Path(f"{source}/{i}{suffix}"), ("all", source)) for i in range(count)]
+
+
+def test_sources_are_folders_and_everything_is_found_once(tmp_path: Path) -> None:
+    for name in ("one/a.PNG", "one/deep/b.webp", "two/c.mkv", "two/d.h5", "two/notes.txt"):
+        touch(tmp_path / name)
+    touch(tmp_path / "two" / "._c.mkv")
+    (tmp_path / "two" / "link.png").symlink_to(tmp_path / "one" / "a.PNG")
+    found = list_sources([tmp_path, tmp_path / "one"])
+    assert [(f.path.name, f.source) for f in found] == [
+        ("a.PNG", "one"), ("b.webp", "deep"), ("c.mkv", "two"), ("d.h5", "two"),
+    ]  # fmt: skip
+    assert [f.is_film for f in found] == [False, False, True, False]
+    assert found[1].folders == (tmp_path.name, "one", "deep")
+
+
+def test_what_is_missing_or_empty_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere"):
+        list_sources([tmp_path / "nowhere"])
+    with pytest.raises(DataError, match="no pictures or videos"):
+        list_sources([tmp_path])
+
+
+def test_named_folders_are_held_out_with_all_below_them() -> None:
+    files = [SourceFile(Path("a.png"), ("all", "one")), SourceFile(Path("b.png"), ("all", "two"))]
+    files.append(SourceFile(Path("c.png"), ("all", "two", "inner")))
+    kept, held = split_sources(files, ["two"])
+    assert ({f.source for f in kept}, {f.source for f in held}) == ({"one"}, {"two", "inner"})
+    with pytest.raises(DataError, match="twoo"):
+        split_sources(files, ["twoo"])
+    with pytest.raises(DataError, match="nothing is left"):
+        split_sources(files, ["all"])
+
+
+@given(st.lists(st.integers(1, 60), min_size=2, max_size=12), st.randoms())
+def test_chance_holds_out_whole_sources(counts: list[int], random: object) -> None:
+    files = [file for i, n in enumerate(counts) for file in pictures_of(f"s{i}", n)]
+    kept, held = split_sources(files, [])
+    assert kept and held and len(kept) + len(held) == len(files)
+    assert not {f.source for f in kept} & {f.source for f in held}
+    assert len(held) <= max(0.13 * len(files), min(counts))
+    random.shuffle(files)  # type: ignore[attr-defined]
+    assert set(split_sources(files, [])[1]) == set(held)
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(3, 0), (4, 1), (40, 4)])
+def test_files_of_a_single_source_are_held_out(count: int, held_out: int) -> None:
+    files = pictures_of("only", count)
+    kept, held = split_sources(files, [])
+    assert len(held) == held_out
+    assert sorted(kept + held, key=files.index) == files
+
+
+def test_a_film_alone_is_parted_in_time() -> None:
+    (kept,), (held,) = split_sources(pictures_of("show", 1, ".mkv"), [])
+    assert (kept.part, held.part) == ((0.0, 0.9), (0.9, 1.0))
+
+
+GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGB", "I;16", "I", "F", "1", "LA"])
+def test_every_mode_is_read_as_it_looks(tmp_path: Path, mode: str) -> None:
+    suffix = {"CMYK": ".tif", "F": ".tif", "I": ".tif"}.get(mode, ".png")
+    expected = GREY
+    if mode in ("I;16", "I"):
+        image = Image.fromarray(GREY.astype(np.uint16 if mode == "I;16" else np.int32) * 257)
+    elif mode == "F":
+        image = Image.fromarray(GREY.astype(np.float32) / 255)
+    elif mode == "1":
+        expected = np.where(GREY > 100, 255, 0).astype(np.uint8)
+        image = Image.fromarray(expected).convert("1")
+    else:
+        image = Image.fromarray(GREY).convert(mode)
+    assert image.mode == mode
+    image.save(tmp_path / f"a{suffix}")
+    found = read_picture(tmp_path / f"a{suffix}")
+    assert found.shape == (4, 6, 3) and found.dtype == np.uint8
+    assert np.abs(found.astype(int) - expected[..., None]).max() <= 1
+
+
+def test_a_dark_16_bit_picture_stays_dark(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 257, np.uint16)).save(tmp_path / "a.png")
+    assert (read_picture(tmp_path / "a.png") == 1).all()
+
+
+def test_alpha_is_kept_where_it_matters(tmp_path: Path) -> None:
+    pixels = np.full((4, 4, 4), 255, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png").shape == (4, 4, 3)
+    pixels[0, 0, 3] = 7
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png").shape == (4, 4, 4)
+    palette = Image.fromarray(GREY).convert("P")
+    palette.save(tmp_path / "p.png", transparency=0)
+    assert read_picture(tmp_path / "p.png").shape == (4, 6, 4)
+
+
+def test_a_turned_picture_is_set_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown a quarter turn clockwise
+    Image.fromarray(GREY).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_picture(tmp_path / "a.png")[..., 0], np.rot90(GREY, -1))
+
+
+def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(
+        tmp_path / "cut.png"
+    )
+    whole = (tmp_path / "cut.png").read_bytes()
+    for name, data in {"bad.png": b"bad", "empty.jpg": b"", "cut.png": whole[:3000]}.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(DataError, match=name):
+            read_picture(tmp_path / name)
