@@ -21,7 +21,7 @@ from remaster.engines.host import keep_freed_memory, usable_cores
 from remaster.errors import CheckpointError, DataError, MemoryShortage, OptionsError, TrainingError
 from remaster.models import MODELS, Network
 from remaster.train.distributed import Ranks, joined, local_rank
-from remaster.train.influence import influence_radius
+from remaster.train.evaluate import influence_radius
 from remaster.train.material import Material, open_material
 from remaster.train.options import TrainOptions
 from remaster.train.pairs import Batch, Difficulty, Pool
@@ -155,7 +155,7 @@ class Training:
             ranks=ranks,
             is_started=options.start is not None,
         )
-        self.hard = Difficulty(len(material.pool), recipe.hard) if recipe.hard > 1 else None
+        self.hard = Difficulty(len(material.pool), weight=recipe.hard) if recipe.hard > 1 else None
         self.drawn: dict[int, Tensor] = {}
         """Iteration -> pairs that were drawn for it and not yet learnt from."""
         self.state_path = options.folder / "state.pt"
@@ -276,7 +276,7 @@ class Training:
         terms, distance = self.trainer.step(parts, phase, self.iteration, seed % 2**31)
         indices = batch.indices[-len(distance) :]
         if self.hard is not None:
-            self.hard.learnt(indices, distance.cpu())
+            self.hard.update(indices, distance)
         since.add(terms)
         self.drawn.pop(self.iteration)
         self.iteration += 1

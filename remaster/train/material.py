@@ -11,7 +11,6 @@ import numpy as np
 
 from remaster.denoising import sharpened
 from remaster.errors import DataError
-from remaster.train.alignment import aligned_pairs
 from remaster.train.options import TrainOptions
 from remaster.train.pairs import PairSettings, Pictures, Pool, open_pool, pool_of_pairs
 from remaster.train.recipes import Recipe
@@ -106,7 +105,12 @@ def open_material(options: TrainOptions, recipe: Recipe, log: Log) -> Material:
     if not held:
         return Material(pool, (), learnt, ())
     kept_back = open_shards(
-        _made(options.folder / "held"), held, side=0, step=1, seed=options.seed, log=log
+        _made(options.folder / "held"),
+        _spread(held, 2 * SCORED),
+        side=0,
+        step=1,
+        seed=options.seed,
+        log=log,
     )
     chosen = _spread(range(len(kept_back)), SCORED)
     pairs = held_from([kept_back[i] for i in chosen], settings, options.seed)
@@ -117,6 +121,8 @@ def _of_releases(
     options: TrainOptions, releases: tuple[Path, Path], settings: PairSettings, log: Log
 ) -> Material:
     """From an old and a better release of one show; the last tenth of it is held out."""
+    from remaster.train.alignment import aligned_pairs
+
     found: list[tuple[Picture, Picture]] = []
 
     def aligned() -> Sequence[tuple[Picture, Picture]]:

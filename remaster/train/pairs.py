@@ -238,9 +238,26 @@ class Pool:
             turned: whether to flip and turn.
             hard: draws the pairs, where given; otherwise all are equally likely.
         """
-        s, room = self.scale, self.lq.shape[-1] - patch
+        chosen = self.draw(size, rng, hard=hard)
+        return self.cut(chosen, patch, rng, turned=turned)
+
+    def draw(
+        self, size: int, rng: np.random.Generator, *, hard: Difficulty | None = None
+    ) -> NDArray[np.int64]:
+        """(size,) indices of pairs: all equally likely, or as `hard` has it."""
+        return rng.integers(len(self), size=size) if hard is None else hard.draw(size, rng)
+
+    def cut(
+        self,
+        chosen: NDArray[np.int64],
+        patch: int,
+        rng: np.random.Generator,
+        *,
+        turned: bool = True,
+    ) -> Batch:
+        """Crops of those pairs; the rest as of `batch`."""
+        s, room, size = self.scale, self.lq.shape[-1] - patch, len(chosen)
         assert room >= 0, f"the pool's crops have {self.lq.shape[-1]} pixels, not {patch}"
-        chosen = rng.integers(len(self), size=size) if hard is None else hard.draw(size, rng)
         offsets = rng.integers(room // 2 + 1, size=(size, 2)) * 2
         ways = rng.integers(8, size=size) if turned else np.zeros(size, np.int64)
         lq = np.empty((size, 3, patch, patch), np.float16)

@@ -192,7 +192,9 @@ class Recipe:
             raise OptionsError(f"--patch is an even number from 8 on, not {self.patch}")
         for name in ("video", "drawn", "flat", "pretrain", "fade"):
             if not 0 <= getattr(self, name) <= 1:
-                raise OptionsError(f"{_flag(name)} is a share from 0 to 1, not {getattr(self, name)}")
+                raise OptionsError(
+                    f"{_flag(name)} is a share from 0 to 1, not {getattr(self, name)}"
+                )
         for name in ("ema", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise OptionsError(f"{_flag(name)} is from 0 to below 1, not {getattr(self, name)}")
