@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from remaster.train.distributed import Ranks, joined, local_rank
 from remaster.train.evaluate import influence_radius
 from remaster.train.material import Material, open_material
 from remaster.train.options import TrainOptions
-from remaster.train.pairs import Batch, Difficulty, Pool
+from remaster.train.pairs import Batch, Difficulty
 from remaster.train.recipes import Recipe
 from remaster.train.steps import Phase, Trainer, phase_at, without_vgg
 from remaster.train.validation import draw_curve, draw_sheet, validate
@@ -115,17 +114,18 @@ def _with_vgg(options: TrainOptions, log: Log) -> tuple[Recipe, VGG19Features | 
         return recipe, None
     if options.vgg is not None:
         return recipe, load_vgg19(options.vgg)
-    from dataclasses import replace
-
     log(
         "no VGG19 weights were given (--vgg FILE), so a loss of random filters, which needs none, "
         "stands in for them"
     )
-    swapped = {
-        name: without_vgg(losses) if "vgg" in (losses := getattr(recipe, name)) else losses
-        for name in ("losses", "last_losses")
-    }
-    return replace(recipe, **swapped), None
+    return (
+        replace(
+            recipe,
+            losses=without_vgg(recipe.losses),
+            last_losses=without_vgg(recipe.last_losses),
+        ),
+        None,
+    )
 
 
 class Training:
@@ -373,7 +373,7 @@ class Training:
     def _to_tensorboard(self, line: dict[str, Any]) -> None:
         if not self.options.tensorboard:
             return
-        from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
+        from torch.utils.tensorboard import SummaryWriter
 
         with SummaryWriter(str(self.options.folder / "tensorboard")) as writer:
             for group in ("losses", "validation"):
@@ -415,7 +415,7 @@ class Since:
         return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
 
     def usual_pace(self, took: float) -> float:
-        """Seconds that count: one far longer was a pause (a stopped process, a sleeping machine)."""
+        """Seconds that count: far longer than usual was a pause (a machine asleep)."""
         took = min(took, 5 * self.usual)
         self.usual = 0.98 * self.usual + 0.02 * took
         self.saved += took

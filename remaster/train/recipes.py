@@ -442,4 +442,4 @@ RECIPES: dict[str, Recipe] = {
 """Name -> recipe."""
 
 STAGES = {2: (0.3, 0.7), 4: (0.15, 0.25, 0.6), 8: (0.1, 0.15, 0.25, 0.5)}
-"""Scale of a growing network -> what its stages take, where a recipe's own are for another scale."""
+"""Scale of a growing network -> shares of its stages."""

@@ -130,9 +130,11 @@ def _scheduled(schedule: str, progress: float) -> float:
 
 def without_vgg(losses: Mapping[str, float]) -> dict[str, float]:
     """The losses, with what stands in for VGG19's."""
+    if "vgg" not in losses:
+        return dict(losses)
     kept = {name: weight for name, weight in losses.items() if name != "vgg"}
     for name, weight in INSTEAD_OF_VGG.items():
-        kept[name] = kept.get(name, 0.0) + weight * losses.get("vgg", 0.0)
+        kept[name] = kept.get(name, 0.0) + weight * losses["vgg"]
     return kept
 
 
@@ -209,7 +211,7 @@ class Trainer:
         self.recipe, self.is_started = recipe, is_started
         self.device = device or torch.device("cpu")
         self.precision, self.ranks = precision, ranks or Ranks()
-        self.model = model.to(self.device).train()
+        self.model = model.to(self.device).to(memory_format=torch.channels_last).train()
         self.vgg = None if vgg is None else vgg.to(self.device)
         every = {*recipe.losses, *recipe.last_losses}
         self.wants_rgb = bool(recipe.judge or "vgg" in every)
@@ -223,7 +225,8 @@ class Trainer:
         self.optimizer = self._adam(self.model, recipe.learning_rate)
         self.judge: nn.Module | None = None
         if recipe.judge:
-            self.judge = _make_judge(recipe, model).to(self.device).train()
+            self.judge = _make_judge(recipe, model).train()
+            self.judge.to(self.device).to(memory_format=torch.channels_last)
             judge_rate = recipe.judge_rate or recipe.learning_rate
             self.judge_optimizer = self._adam(self.judge, judge_rate)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -423,7 +426,7 @@ def average(own: dict[str, Tensor], new: dict[str, Tensor], decay: float) -> Non
 
 def _copy_of(model: Network) -> Network:
     config = cast("Any", model).config
-    return type(model)(config)  # type: ignore[call-arg]
+    return type(model)(config)
 
 
 def _make_judge(recipe: Recipe, model: Network) -> nn.Module:
