@@ -79,7 +79,13 @@ LEVELS = {
 }
 DOORS = {
     "av": {"media"},
-    "click": {"cli", "commands.program", "commands.configuration", "commands.completion", "commands.training"},
+    "click": {
+        "cli",
+        "commands.program",
+        "commands.configuration",
+        "commands.completion",
+        "commands.training",
+    },
     # upscale and pipeline only guard their counters, and piping what two threads read from one pipe
     "threading": {"transfer", "upscale", "pipeline", "media.piping"},
     "queue": {"transfer"},

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,10 @@ def fit(options: TrainOptions, log: Log) -> Path:
     keep_freed_memory()
     torch.set_num_threads(options.threads or usable_cores())
     device = _device(options.device)
+    if options.tensorboard and find_spec("tensorboard") is None:
+        raise OptionsError(
+            "--tensorboard needs the extra tensorboard: pip install 'remaster[tensorboard]'"
+        )
     try:
         with joined(device) as ranks:
             say = log if ranks.is_first else lambda _line: None

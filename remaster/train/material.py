@@ -83,7 +83,6 @@ def open_material(options: TrainOptions, recipe: Recipe, log: Log) -> Material:
         f"{len(kept)} files to learn from; held out for scores: {len(held)}"
         + (f" ({', '.join(held_out)})" if held_out else "")
     )
-    whole = {"side": recipe.crop, "step": recipe.crop_step, "seed": options.seed, "log": log}
     described = {
         "files": [_stamp(file) for file in kept],
         "crop": [recipe.crop, recipe.crop_step],
@@ -91,7 +90,14 @@ def open_material(options: TrainOptions, recipe: Recipe, log: Log) -> Material:
     }
 
     def pictures() -> Pictures:
-        shards = open_shards(_made(options.folder / "pictures"), kept, **whole)
+        shards = open_shards(
+            _made(options.folder / "pictures"),
+            kept,
+            side=recipe.crop,
+            step=recipe.crop_step,
+            seed=options.seed,
+            log=log,
+        )
         return Sharpened(shards) if recipe.sharpened else shards
 
     pool = open_pool(

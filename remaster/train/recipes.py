@@ -418,6 +418,8 @@ RECIPES: dict[str, Recipe] = {
             patch=16,
             network={"variant": "anime", "enlargement": "bilinear"},
             scales=(2, 3, 4),
+            crop=480,
+            crop_step=480,
             sharpened=True,
             epsilon=1e-7,
         ),
@@ -433,6 +435,8 @@ RECIPES: dict[str, Recipe] = {
             patch=16,
             network={"enlargement": "bilinear"},
             scales=(2, 3, 4),
+            crop=480,
+            crop_step=480,
             sharpened=True,
             epsilon=1e-7,
             clip=1.0,  # without normalisation this rate is on the edge

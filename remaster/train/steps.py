@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -211,7 +211,7 @@ class Trainer:
         self.recipe, self.is_started = recipe, is_started
         self.device = device or torch.device("cpu")
         self.precision, self.ranks = precision, ranks or Ranks()
-        self.model = model.to(self.device).to(memory_format=torch.channels_last).train()
+        self.model = _placed(model, self.device).train()
         self.vgg = None if vgg is None else vgg.to(self.device)
         every = {*recipe.losses, *recipe.last_losses}
         self.wants_rgb = bool(recipe.judge or "vgg" in every)
@@ -225,8 +225,7 @@ class Trainer:
         self.optimizer = self._adam(self.model, recipe.learning_rate)
         self.judge: nn.Module | None = None
         if recipe.judge:
-            self.judge = _make_judge(recipe, model).train()
-            self.judge.to(self.device).to(memory_format=torch.channels_last)
+            self.judge = _placed(_make_judge(recipe, model), self.device).train()
             judge_rate = recipe.judge_rate or recipe.learning_rate
             self.judge_optimizer = self._adam(self.judge, judge_rate)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -413,6 +412,15 @@ _PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "line": line_weighted_loss,
     "overshoot": overshoot_loss,
 }
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def _placed(model: M, device: torch.device) -> M:
+    """On the device, in the memory layout that convolutions are fast in."""
+    placed: M = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
 
 
 def average(own: dict[str, Tensor], new: dict[str, Tensor], decay: float) -> None:
