@@ -159,6 +159,7 @@ class Training:
             precision=_precision(options.precision, device),
             ranks=ranks,
             is_started=options.start is not None,
+            seed=options.seed,
         )
         self.hard = Difficulty(len(material.pool), weight=recipe.hard) if recipe.hard > 1 else None
         self.drawn: dict[int, Tensor] = {}
@@ -237,11 +238,12 @@ class Training:
         steps = self.recipe.judge_steps if self.recipe.judge else 1
         for iteration in itertools.count(self.iteration):
             rng = np.random.default_rng([self.options.seed, iteration, self.ranks.rank])
+            seed = int(rng.integers(2**62))
             if iteration not in self.drawn:
                 count = self.recipe.batch * steps
                 pool = self.material.pool
                 self.drawn[iteration] = torch.from_numpy(pool.draw(count, rng, hard=self.hard))
-            yield iteration, self.drawn[iteration], int(rng.integers(2**62))
+            yield iteration, self.drawn[iteration], seed
 
     def _batch(self, request: tuple[int, Tensor, int]) -> tuple[Batch, int]:
         """Cut out and brought to the device, beside the loop."""

@@ -192,6 +192,7 @@ class Trainer:
         vgg: for the loss of that name.
         precision: of the forward passes; penalties and losses are computed in fp32.
         is_started: the generator was trained before.
+        seed: of the judge's first weights.
 
     Raises:
         OptionsError: the losses ask for R'G'B' of a network that writes luma.
@@ -207,6 +208,7 @@ class Trainer:
         precision: torch.dtype = torch.float32,
         ranks: Ranks | None = None,
         is_started: bool = False,
+        seed: int = 0,
     ) -> None:
         self.recipe, self.is_started = recipe, is_started
         self.device = device or torch.device("cpu")
@@ -225,7 +227,9 @@ class Trainer:
         self.optimizer = self._adam(self.model, recipe.learning_rate)
         self.judge: nn.Module | None = None
         if recipe.judge:
-            self.judge = _placed(_make_judge(recipe, model), self.device).train()
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                self.judge = _placed(_make_judge(recipe, model), self.device).train()
             judge_rate = recipe.judge_rate or recipe.learning_rate
             self.judge_optimizer = self._adam(self.judge, judge_rate)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}

@@ -1,127 +1,304 @@
-"""A training learns, stops where told, and goes on where it stopped."""
+"""A training learns, stops where told, and goes on where it stopped, to the bit."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from remaster.checkpoint import Card, load_model, load_state, save_model
-from remaster.errors import CheckpointError, DataError, OptionsError
-from remaster.models import CelNet, CelNetConfig
+from remaster.checkpoint import load_model, load_state
+from remaster.errors import (
+    CheckpointError,
+    DataError,
+    MemoryShortage,
+    OptionsError,
+    TrainingError,
+)
 from remaster.train import loop
-from remaster.train.data import Pool
-from remaster.train.evaluate import as_table, held_out_pictures, influence_radius, score
-from remaster.train.loop import fit, pixel_step
+from remaster.train.loop import fit
 from remaster.train.options import TrainOptions
-from tests.train.test_data import folder as folder
+from remaster.train.recipes import RECIPES
+from remaster.train.steps import Trainer
+
+SMALL = {"network": {"num_features": 8, "num_blocks": 1}, "batch": 2, "patch": 16, "drawn": 0.0}
+SMALL_GAN = {**SMALL, "patch": 8, "losses": {"adversarial": 1e-3}}
 
 
-def options(folder: Path, tmp_path: Path) -> TrainOptions:
-    return TrainOptions(
-        (folder,), tmp_path / "w.safetensors", hold_out=("one",), minutes=0.02, batch=2, patch=16,
-        pool=24, drawn=0.0, threads=1,
-    )  # fmt: skip
-
-
-def test_steps_lower_the_loss() -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two sources of smooth pictures."""
     rng = np.random.default_rng(0)
-    gt = np.kron(rng.integers(0, 255, (4, 1, 16, 16)).repeat(3, 1), np.ones((1, 1, 4, 4))).astype(
-        np.uint8
-    )
-    lq = np.zeros((4, 3, 32, 32), np.float16)
-    lq[:, 0] = gt.mean(1).reshape(4, 32, 2, 32, 2).mean((2, 4)) / 255
-    pool, model = Pool(lq, gt, 2), CelNet(CelNetConfig(2, 16, 1))
-    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
-    losses = []
-    for i in range(60):
-        terms = pixel_step(model, optimizer, *pool.batch(4, 32, rng), "444" if i % 4 else "420")
-        losses.append(terms["luma"])
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    for source in ("one", "two"):
+        (tmp_path / "data" / source).mkdir(parents=True)
+        for i in range(2):
+            small = rng.integers(0, 255, (24, 32, 3), dtype=np.uint8)
+            image = Image.fromarray(small).resize((320, 240), Image.Resampling.BICUBIC)
+            image.save(tmp_path / "data" / source / f"{i}.png")
+    return tmp_path
 
 
-def test_a_training_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:
-    first = options(folder, tmp_path)
+def options(folder: Path, **more: Any) -> TrainOptions:
+    """A quick training of the default recipe, in fp32 on one thread."""
+    given: dict[str, Any] = {
+        "changes": SMALL, "hold_out": ("one",), "iterations": 6, "pool": 24, "threads": 1,
+        "precision": "fp32", **more,
+    }  # fmt: skip
+    return TrainOptions((folder / "data",), folder / "w.safetensors", **given)
+
+
+def quiet(_line: str) -> None:
+    """Say nothing."""
+
+
+def test_a_training_leaves_weights_scores_a_sheet_and_a_curve(folder: Path) -> None:
+    own = options(folder)
     said: list[str] = []
-    fit(first, said.append)
-    assert said[0] == "3 files to learn from, 2 held out"
+    assert fit(own, said.append) == own.output
+    assert said[0] == "2 files to learn from; held out for scores: 2 (one)"
+    model, card = load_model(own.output)
+    assert (card.arch, card.recipe, card.scale) == ("celnet", "default", 2)
+    assert card.trained["iterations"] == 6
+    assert (card.trained["sources"], card.trained["held_out"]) == (["two"], ["one"])
+    assert card.trained["numbers"]["batch"] == 2
+    assert card.trained.get("influence_radius") == model.measured_radius
+    assert str(folder) not in json.dumps(card.trained)
+    (line,) = (own.folder / "metrics.jsonl").read_text().splitlines()
+    scores = json.loads(line)["validation"]
+    assert {"psnr", "over_bicubic", "ssim", "flicker"} <= set(scores)
+    assert scores["psnr"] > 10
+    for name in ("sheet.png", "curve.png"):
+        with Image.open(own.folder / name) as picture:
+            assert min(picture.size) > 100
+
+
+class Killed(Exception):
+    """As when the power goes."""
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [
+        ("default", {**SMALL, "hard": 4.0}),
+        ("srgan-anime", {**SMALL_GAN, "pretrain": 0.5}),
+        ("srpggan", {**SMALL, "patch": 32, "batch": 1}),
+    ],
+)
+def test_a_killed_training_ends_bit_equal_to_an_unbroken_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, recipe: str, changes: dict[str, Any]
+) -> None:
+    whole = options(folder, recipe=recipe, changes=changes)
+    fit(whole, quiet)
+    broken = replace(whole, output=folder / "broken.safetensors")
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    steps, real = [0], Trainer.step
+
+    def step(self: Trainer, *given: Any) -> Any:
+        steps[0] += 1
+        if steps[0] == 5:
+            raise Killed
+        return real(self, *given)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(Killed):
+        fit(broken, quiet)
+    assert load_state(broken.folder / "state.pt")["iteration"] == 4
+    fit(broken, quiet)
+    ends = [load_state(each.folder / "state.pt")["trainer"] for each in (whole, broken)]
+    for part in ("model", "ema", *(["judge"] if "judge" in ends[0] else [])):
+        for name, tensor in ends[0][part].items():
+            assert torch.equal(tensor, ends[1][part][name]), f"{part} {name}"
+
+
+def test_the_clock_ends_a_training_and_more_time_goes_on(folder: Path) -> None:
+    first = options(folder, iterations=None, max_seconds=1.0)
+    fit(first, quiet)
     stopped = load_state(first.folder / "state.pt")
-    assert stopped["seconds"] >= first.minutes * 60
-    fit(replace(first, minutes=2 * first.minutes), said.append)
+    assert stopped["seconds"] >= 1.0
+    fit(replace(first, max_seconds=2.0), quiet)
     went_on = load_state(first.folder / "state.pt")
     assert went_on["iteration"] > stopped["iteration"]
-    model, card = load_model(first.output)
-    assert card.trained["iterations"] == went_on["iteration"]
-    assert card.trained["hold_out"] == ["one"]
-    assert str(tmp_path) not in json.dumps(card.trained)
-    assert card.trained.get("influence_radius") == model.measured_radius
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, went_on["ema"][name])
-    lines = (first.folder / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["iteration"] for line in lines] == sorted(
-        json.loads(line)["iteration"] for line in lines
-    )
+    assert 0 <= went_on["waited"] <= went_on["seconds"]
 
 
-def test_finished_weights_are_written_again_when_they_are_gone(
-    folder: Path, tmp_path: Path
-) -> None:
-    own = options(folder, tmp_path)
-    fit(own, lambda line: None)
+def test_finished_weights_are_written_again_when_they_are_gone(folder: Path) -> None:
+    own = options(folder)
+    fit(own, quiet)
     own.output.unlink()
-    fit(own, lambda line: None)
+    fit(own, quiet)
     assert load_model(own.output)[1].trained["sources"] == ["two"]
 
 
-def test_another_training_in_the_same_place_is_refused(folder: Path, tmp_path: Path) -> None:
-    own = options(folder, tmp_path)
-    fit(own, lambda line: None)
-    for other in (replace(own, scale=4), replace(own, hold_out=("two",))):
-        with pytest.raises(CheckpointError, match="another network or on other sources"):
-            fit(other, lambda line: None)
+def test_another_training_in_the_same_place_is_refused(folder: Path) -> None:
+    own = options(folder)
+    fit(own, quiet)
+    for other in (
+        replace(own, scale=4),
+        replace(own, hold_out=("two",)),
+        replace(own, changes={**SMALL, "batch": 3}),
+    ):
+        with pytest.raises(CheckpointError, match="holds another training"):
+            fit(other, quiet)
 
 
-def test_a_place_that_cannot_be_written_is_named(folder: Path, tmp_path: Path) -> None:
-    own = options(folder, tmp_path)
+def test_a_place_that_cannot_be_written_is_named(folder: Path) -> None:
+    own = options(folder)
     own.folder.write_text("a file")
     with pytest.raises(DataError, match=r"w\.training"):
-        fit(own, lambda line: None)
+        fit(own, quiet)
 
 
-def test_a_pause_is_not_training_time(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pause_is_not_training_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10**9, 500))
     monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(clock)))
+    own = options(folder, iterations=None, max_seconds=60.0)
+    fit(own, quiet)
+    assert load_state(own.folder / "state.pt")["iteration"] > 3
+
+
+def test_numbers_that_are_none_any_more_stop_it_and_lose_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = options(folder)
+    fit(own, quiet)
+    kept = own.output.read_bytes(), (own.folder / "state.pt").read_bytes()
+    real = Trainer.step
+
+    def step(self: Trainer, *given: Any) -> Any:
+        terms, distance = real(self, *given)
+        return {name: term * torch.nan for name, term in terms.items()}, distance
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(TrainingError, match="--learning-rate"):
+        fit(replace(own, iterations=9), quiet)
+    assert kept == (own.output.read_bytes(), (own.folder / "state.pt").read_bytes())
+
+
+def test_a_batch_that_does_not_fit_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(self: Trainer, *given: Any) -> Any:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(MemoryShortage, match="2 patches of 16 pixels.*--batch"):
+        fit(options(folder), quiet)
+
+
+def test_a_gan_goes_on_from_pixel_trained_weights(folder: Path) -> None:
+    changes = {**SMALL, "patch": 8}
+    pixels = options(folder, recipe="resnet-anime", changes=changes)
+    fit(pixels, quiet)
+    gan = options(folder, recipe="srgan-anime", changes=changes, start=pixels.output, iterations=2)
+    gan = replace(gan, output=folder / "gan.safetensors")
+    fit(gan, quiet)
+    state = load_state(gan.folder / "state.pt")
+    assert state["trainer"]["was_judged"]
+    assert load_model(gan.output)[1].trained["start"] == "w.safetensors"
+
+
+def test_weights_of_another_kind_are_no_beginning(folder: Path) -> None:
+    pixels = options(folder)
+    fit(pixels, quiet)
+    other = options(folder, recipe="resnet-anime", changes={**SMALL, "patch": 8})
+    with pytest.raises(CheckpointError, match="holds a celnet, and resnet-anime trains a srresnet"):
+        fit(replace(other, output=folder / "b.safetensors", start=pixels.output), quiet)
+    wider = options(folder, changes={**SMALL, "network": {"num_features": 16, "num_blocks": 1}})
+    with pytest.raises(CheckpointError, match="of another size"):
+        fit(replace(wider, output=folder / "c.safetensors", start=pixels.output), quiet)
+
+
+def test_x4_begins_from_the_trunk_of_x2(folder: Path) -> None:
+    pixels = options(folder)
+    fit(pixels, quiet)
+    trunk = load_model(pixels.output)[0].state_dict()["head.weight"]
+    large = options(folder, scale=4, start=pixels.output, iterations=1)
+    large = replace(large, output=folder / "x4.safetensors", changes={**SMALL, "patch": 8})
+    fit(large, quiet)
+    begun = load_model(large.output)[0].state_dict()["head.weight"]
+    assert float((begun - trunk).abs().max()) < 2e-3  # one small step away
+
+
+def test_without_vgg_the_card_names_what_stood_in(folder: Path) -> None:
+    own = options(
+        folder,
+        recipe="srgan-mix",
+        changes={**SMALL, "patch": 8, "pretrain": 0.0},
+        iterations=1,
+    )
     said: list[str] = []
-    fit(replace(options(folder, tmp_path), minutes=1.0), said.append)
-    assert load_state(options(folder, tmp_path).folder / "state.pt")["iteration"] > 3
+    fit(own, said.append)
+    assert any("no VGG19 weights were given" in line for line in said)
+    losses = load_model(own.output)[1].trained["numbers"]["losses"]
+    assert "vgg" not in losses
+    assert losses["filters"] > 0
 
 
-def test_a_network_that_adds_nothing_scores_as_bicubic(folder: Path, tmp_path: Path) -> None:
-    model = CelNet(CelNetConfig(2, 16, 1))
-    for name in model.sizes:
-        torch.nn.init.zeros_(model.tail(name).weight)
-    weights = tmp_path / "w.safetensors"
-    save_model(weights, model, Card("celnet", vars(model.config), 2))
-    pictures = held_out_pictures([folder], ["one"], 96)
-    assert [tuple(p.shape) for p in pictures] == [(1, 3, 96, 96)] * 2
-    (result,) = score(weights, pictures, ["box"])
-    assert result.pictures == 2
-    assert result.psnr["network"] == pytest.approx(result.psnr["bicubic"], abs=0.2)
-    assert result.ssim["network"] == pytest.approx(result.ssim["bicubic"], abs=1e-3)
-    assert result.psnr["lanczos"] != result.psnr["bicubic"]
-    assert "| w | box | 2 |" in as_table([result])
+def test_missing_vgg_weights_are_named(folder: Path) -> None:
+    own = options(folder, recipe="srgan-mix", vgg=folder / "vgg.safetensors")
+    with pytest.raises(CheckpointError, match="vgg"):
+        fit(own, quiet)
 
 
-def test_scoring_on_nothing_is_refused(folder: Path) -> None:
-    for folders, side in ((["three"], 96), (["one"], 8)):
-        with pytest.raises(DataError):
-            held_out_pictures([folder], folders, side)
+def test_tensorboard_is_told(folder: Path) -> None:
+    pytest.importorskip("tensorboard")
+    own = options(folder, tensorboard=True)
+    fit(own, quiet)
+    assert list((own.folder / "tensorboard").glob("events*"))
+
+
+def test_an_extra_that_is_missing_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "find_spec", lambda name: None)
+    with pytest.raises(OptionsError, match=r"remaster\[tensorboard\]"):
+        fit(options(folder, tensorboard=True), quiet)
+
+
+def test_two_ranks_end_with_equal_parameters(folder: Path) -> None:
+    """Two processes by gloo: each sees its own patches, both end with the same weights."""
+    program = folder / "ranks.py"
+    program.write_text(
+        "import sys, torch\n"
+        "from pathlib import Path\n"
+        "from remaster.train import loop\n"
+        "from remaster.train.options import TrainOptions\n"
+        "own = TrainOptions((Path(sys.argv[1]),), Path(sys.argv[2]), hold_out=('one',),\n"
+        "    recipe='srgan-anime', iterations=3, pool=24, threads=1, precision='fp32',\n"
+        f"    changes={ {**SMALL_GAN, 'pretrain': 0.4}!r})\n"
+        "real = loop.Training.run\n"
+        "def run(self, log):\n"
+        "    real(self, log)\n"
+        "    torch.save({'model': self.trainer.model.state_dict(),\n"
+        "        'judge': self.trainer.judge.state_dict(), 'drawn': self.seen},\n"
+        "        f'{sys.argv[2]}.{self.ranks.rank}')\n"
+        "batch = loop.Training._batch\n"
+        "def seen(self, request):\n"
+        "    self.__dict__.setdefault('seen', []).append(request[1])\n"
+        "    return batch(self, request)\n"
+        "loop.Training.run, loop.Training._batch = run, seen\n"
+        "loop.fit(own, print)\n"
+    )
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        str(program), str(folder / "data"), str(folder / "w.safetensors"),
+    ]  # fmt: skip
+    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (torch.load(f"{folder / 'w.safetensors'}.{rank}") for rank in (0, 1))
+    assert not torch.equal(first["drawn"][0], second["drawn"][0])
+    for part in ("model", "judge"):
+        for name, tensor in first[part].items():
+            if tensor.is_floating_point() and "running" not in name:
+                assert torch.equal(tensor, second[part][name]), f"{part} {name}"
+    assert done.stdout.count("files to learn from") == 1
+    assert load_model(folder / "w.safetensors")[1].trained["iterations"] == 3
 
 
 @pytest.mark.parametrize(
@@ -129,33 +306,28 @@ def test_scoring_on_nothing_is_refused(folder: Path) -> None:
     [
         ({"size": "huge"}, "fast"),
         ({"scale": 3}, "--scale"),
-        ({"minutes": 0}, "--minutes"),
-        ({"patch": 18}, "--patch"),
-        ({"drawn": 1.5}, "--drawn"),
+        ({"recipe": "srgan"}, "resnet-anime"),
+        ({"recipe": "srgan-vgg"}, "srresnet-15"),
+        ({"max_seconds": 0.0, "iterations": None}, "--max-seconds"),
+        ({"max_seconds": 5.0}, "--iterations and --max-seconds"),
+        ({"changes": {"patch": 17}}, "--patch"),
+        ({"changes": {"drawn": 1.5}}, "--drawn"),
+        ({"changes": {"losses": {"magic": 1.0}}}, "magic"),
+        ({"changes": {"losses": {"adversarial": 1.0}}}, "--judge discriminator"),
+        ({"changes": {"losses": dict.fromkeys(RECIPES["default"].losses, 0.0)}}, "over 0"),
+        ({"changes": {"stages": (0.5, 0.6)}}, "--stages"),
         ({"output": Path("w.pth")}, "safetensors"),
-        ({"batch": 0}, "--batch"),
+        ({"changes": {"batch": 0}}, "--batch"),
         ({"seed": -1}, "--seed"),
         ({"threads": -1}, "--threads"),
-        ({"learning_rate": float("nan")}, "--learning-rate"),
-        ({"ema": 1.0}, "--ema"),
+        ({"precision": "fp8"}, "--precision"),
+        ({"changes": {"learning_rate": float("nan")}}, "--learning-rate"),
+        ({"changes": {"ema": 1.0}}, "--ema"),
+        ({"data": ()}, "--pairs"),
     ],
 )
 def test_options_that_make_no_sense_are_named(
-    tmp_path: Path, wrong: dict[str, object], text: str
+    tmp_path: Path, wrong: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(OptionsError, match=text):
-        replace(options(tmp_path, tmp_path), **wrong)  # type: ignore[arg-type]
-
-
-def test_the_influence_radius_is_where_a_change_stops_to_show() -> None:
-    pictures = torch.rand(24, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    pictures[:, 1:] -= 0.5
-    model = CelNet(CelNetConfig(2, 16, 3)).eval().requires_grad_(False)
-    for name in model.sizes:
-        model.tail(name).weight.zero_()
-    # Catmull-Rom alone: two pixels of luma; of chroma as much, of what reached four pixels before
-    assert influence_radius(model, pictures) in (2, 4, 6)
-    for name in model.sizes:
-        torch.nn.init.normal_(model.tail(name).weight)
-    assert influence_radius(model, pictures) in (8, None)
-    assert influence_radius(model, pictures[..., :16, :16]) is None
+        replace(options(tmp_path), **wrong)
