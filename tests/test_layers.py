@@ -67,7 +67,6 @@ LEVELS = {
     "train.drawing": 2,
     "train.options": 2,
     "train.recipes": 2,
-    "train.cleaning": 4,
     "train.material": 5,
     "train": 2,
     "models": 1,

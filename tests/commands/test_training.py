@@ -18,7 +18,7 @@ from remaster.train.recipes import RECIPES, Recipe
 CHANGED: dict[str, tuple[list[str], Any]] = {
     "arch": (["--arch", "a2n"], "a2n"),
     "network": (["--network", "num_blocks=3"], {"num_blocks": 3}),
-    "losses": (["--losses", "l1=0.5"], {"charbonnier": 1.0, "filters": 0.4, "chroma": 1.0, "l1": 0.5}),
+    "losses": (["--losses", "l1=0.5"], {**RECIPES["default"].losses, "l1": 0.5}),
     "kernels": (["--kernels", "box=1"], {"box": 1.0}),
     "damages": (["--damages", "web=0.5", "--damages", "clean=0.5"], {"web": 0.5, "clean": 0.5}),
     "augment": (["--no-augment"], False),
@@ -27,6 +27,7 @@ CHANGED: dict[str, tuple[list[str], Any]] = {
     "soft_labels": (["--soft-labels"], True),
     "judge": (["--judge", "critic"], "critic"),
     "judge_variant": (["--judge-variant", "poster"], "poster"),
+    "judge_steps": (["--judge-steps", "3"], 3),
     "judge_head": (["--judge-head", "dense"], "dense"),
     "pretrain_losses": (["--pretrain-losses", "l1=1"], {"l1": 1.0}),
     "last_losses": (["--last-losses", "vgg=1"], {"vgg": 1.0}),

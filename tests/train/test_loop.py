@@ -187,7 +187,7 @@ def test_a_batch_that_does_not_fit_is_named(folder: Path, monkeypatch: pytest.Mo
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(Trainer, "step", step)
-    with pytest.raises(MemoryShortage, match="2 patches of 16 pixels.*--batch"):
+    with pytest.raises(MemoryShortage, match=r"2 patches of 16 pixels.*--batch"):
         fit(options(folder), quiet)
 
 
