@@ -188,7 +188,9 @@ def _with_noise(signal: Tensor, deck: Deck, per_pixel: float, rng: np.random.Gen
     for _ in range(rng.poisson(deck.dropouts)):
         line, length = int(rng.integers(signal.shape[0])), int(rng.integers(10, 80))
         start = int(rng.integers(max(signal.shape[1] - length, 1)))
-        signal[line, start : start + length] = float(rng.uniform(0.5, 1.0))
+        lost = signal[line, start : start + length]
+        cover = torch.exp(-torch.arange(len(lost)) / (0.3 * length))
+        lost.lerp_(torch.full_like(lost, float(rng.uniform(0.5, 1.0))), cover)
     return signal
 
 
