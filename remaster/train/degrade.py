@@ -363,15 +363,16 @@ def _sharpened(x: Tensor, amount: float, sigma: float) -> Tensor:
 
 
 def _field_leftovers(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Every other line is the mean of its neighbours, or has something of another moment."""
-    other = int(rng.integers(2))
-    x = x.clone()
+    """Every other line is mostly made of its neighbours, or has teeth of other moments."""
     if rng.random() < 0.5:
         padded = F.pad(x, (0, 0, 1, 1), mode="reflect")
-        x[:, :, other::2] = ((padded[:, :, :-2] + padded[:, :, 2:]) / 2)[:, :, other::2]
-        return x
-    shift = int(rng.choice([-2, -1, 1, 2]))
-    x[:, :, other::2] = x[:, :, other::2].lerp(x.roll(shift, 3)[:, :, other::2], 0.3)
+        other = (padded[:, :, :-2] + padded[:, :, 2:]) / 2
+    else:  # from before and after alike: teeth to one side only would move what they are on
+        shift = int(rng.integers(1, 3))
+        other = (x.roll(shift, 3) + x.roll(-shift, 3)) / 2
+    first, share = int(rng.integers(2)), float(rng.uniform(0.3, 0.7))
+    x = x.clone()
+    x[:, :, first::2] = x[:, :, first::2].lerp(other[:, :, first::2], share)
     return x
 
 
@@ -386,6 +387,6 @@ DAMAGES: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {
 
 Strengths are drawn from Beta(1.2, 2.5) times the ranges: mild most of the time, since a network
 trained on ruins paints over everything. Nothing is moved but by `MOST_WEAVE`, the jitter of
-`analog.MOST_JITTER`, and colours by `analog.MOST_COLOR_DELAY`; flat colours stay, but for the
-flicker of `film`. `mixed` is what the released weights learned from.
+`analog.MOST_JITTER`, and colours by `analog.MOST_COLOR_DELAY`; flat colours stay within 3 levels,
+but for the flicker of `film`. `mixed` is what the released weights learned from.
 """
