@@ -360,8 +360,7 @@ def make_pairs(
     places = rng.spawn(1)[0]  # of their own: whatever the damage, the same is shown
     picture = _window(originals.pick(rng), settings, rng)
     rgb = augment(picture, rng, least) if settings.augment else _as_tensor(picture)
-    unit = 2 * settings.scale
-    height, width = (n // unit * unit for n in rgb.shape[2:])
+    height, width = (_whole_blocks(n, settings) for n in rgb.shape[2:])
     gt = to_uint8(rgb[..., :height, :width])
     kernel_blur = float(rng.uniform(0.95, 1.05)) if settings.augment else 1.0
     small = downscale(gt.float() / 255, settings.scale, _choice(settings.kernels, rng), kernel_blur)
@@ -379,6 +378,17 @@ def _window(picture: Picture, settings: PairSettings, rng: np.random.Generator) 
     side = int(np.clip(6 * settings.least_side, *WINDOW))
     top, left = (int(rng.integers(max(n - side, 0) + 1)) for n in picture.shape[:2])
     return picture[top : top + side, left : left + side]
+
+
+def _whole_blocks(size: int, settings: PairSettings) -> int:
+    """The part of a side that makes whole blocks of a codec, or at least of 4:2:0. Few sizes also
+    mean few resampling matrices, which are kept."""
+    blocks = size // (16 * settings.scale) * 16 * settings.scale
+    return (
+        blocks
+        if blocks >= settings.least_side
+        else size // (2 * settings.scale) * 2 * settings.scale
+    )
 
 
 def _choice(shares: Mapping[str, float], rng: np.random.Generator) -> str:
