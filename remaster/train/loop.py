@@ -31,7 +31,7 @@ from remaster.train.data import (
     split_sources,
 )
 from remaster.train.degrade import VIDEO_LAYOUT
-from remaster.train.evaluate import influence_radius
+from remaster.train.influence import influence_radius
 from remaster.train.losses import charbonnier_loss, random_filter_loss
 from remaster.train.options import SIZES, TrainOptions
 

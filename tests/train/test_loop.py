@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from remaster.checkpoint import Card, load_model, load_state, save_model
+from remaster.checkpoint import load_model, load_state
 from remaster.errors import CheckpointError, DataError, OptionsError
 from remaster.models import CelNet, CelNetConfig
 from remaster.train import loop
 from remaster.train.data import Pool
-from remaster.train.evaluate import as_table, held_out_pictures, influence_radius, score
 from remaster.train.loop import fit, pixel_step
 from remaster.train.options import TrainOptions
 from tests.train.test_data import folder as folder
@@ -102,28 +101,6 @@ def test_a_pause_is_not_training_time(
     assert load_state(options(folder, tmp_path).folder / "state.pt")["iteration"] > 3
 
 
-def test_a_network_that_adds_nothing_scores_as_bicubic(folder: Path, tmp_path: Path) -> None:
-    model = CelNet(CelNetConfig(2, 16, 1))
-    for name in model.sizes:
-        torch.nn.init.zeros_(model.tail(name).weight)
-    weights = tmp_path / "w.safetensors"
-    save_model(weights, model, Card("celnet", vars(model.config), 2))
-    pictures = held_out_pictures([folder], ["one"], 96)
-    assert [tuple(p.shape) for p in pictures] == [(1, 3, 96, 96)] * 2
-    (result,) = score(weights, pictures, ["box"])
-    assert result.pictures == 2
-    assert result.psnr["network"] == pytest.approx(result.psnr["bicubic"], abs=0.2)
-    assert result.ssim["network"] == pytest.approx(result.ssim["bicubic"], abs=1e-3)
-    assert result.psnr["lanczos"] != result.psnr["bicubic"]
-    assert "| w | box | 2 |" in as_table([result])
-
-
-def test_scoring_on_nothing_is_refused(folder: Path) -> None:
-    for folders, side in ((["three"], 96), (["one"], 8)):
-        with pytest.raises(DataError):
-            held_out_pictures([folder], folders, side)
-
-
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
@@ -145,17 +122,3 @@ def test_options_that_make_no_sense_are_named(
 ) -> None:
     with pytest.raises(OptionsError, match=text):
         replace(options(tmp_path, tmp_path), **wrong)  # type: ignore[arg-type]
-
-
-def test_the_influence_radius_is_where_a_change_stops_to_show() -> None:
-    pictures = torch.rand(24, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    pictures[:, 1:] -= 0.5
-    model = CelNet(CelNetConfig(2, 16, 3)).eval().requires_grad_(False)
-    for name in model.sizes:
-        model.tail(name).weight.zero_()
-    # Catmull-Rom alone: two pixels of luma; of chroma as much, of what reached four pixels before
-    assert influence_radius(model, pictures) in (2, 4, 6)
-    for name in model.sizes:
-        torch.nn.init.normal_(model.tail(name).weight)
-    assert influence_radius(model, pictures) in (8, None)
-    assert influence_radius(model, pictures[..., :16, :16]) is None
