@@ -5,6 +5,10 @@ Pictures are (N, C, H, W) in [0, 1], `sr` beside the truth `gt`; the numbers are
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -31,15 +35,8 @@ def ssim(sr: Tensor, gt: Tensor, *, border: int = 0) -> Tensor:
     The paper's 11x11 Gaussian window of sigma 1.5 over whole windows only; K1 .01, K2 .03.
     """
     sr, gt = (_inside(x, border) for x in (sr, gt))
-    taps = torch.exp(-(torch.arange(-5.0, 6.0, dtype=sr.dtype, device=sr.device) ** 2) / 4.5)
-    taps /= taps.sum()
-    channels = sr.shape[1]
-
-    def blurred(x: Tensor) -> Tensor:
-        kernel = taps.expand(channels, 1, 1, 11)
-        x = F.conv2d(x, kernel, groups=channels)
-        return F.conv2d(x, kernel.transpose(2, 3), groups=channels)
-
+    sr, gt = sr.double(), gt.double()  # variances of nearly flat windows are small differences
+    blurred = functools.partial(_filtered, taps=_gaussian(1.5, 5))
     mean_a, mean_b = blurred(sr), blurred(gt)
     var_a = blurred(sr * sr) - mean_a**2
     var_b = blurred(gt * gt) - mean_b**2
@@ -54,7 +51,7 @@ def ssim_uniform(sr: Tensor, gt: Tensor) -> Tensor:
 
     scikit-image's default: variances of a sample (over 48), whole windows only; K1 .01, K2 .03.
     """
-    sr, gt = sr.double(), gt.double()  # variances of nearly flat windows are small differences
+    sr, gt = sr.double(), gt.double()
     mean_a, mean_b = (F.avg_pool2d(x, 7, 1) for x in (sr, gt))
     of_sample = 49 / 48
     var_a = (F.avg_pool2d(sr * sr, 7, 1) - mean_a**2) * of_sample
@@ -91,7 +88,9 @@ def line_map(luma: Tensor) -> Tensor:
     Where a wide Gaussian is lighter than a narrow one (Winnemoeller et al. 2012, XDoG, without its
     soft threshold).
     """
-    return _gaussian(luma, _COARSE) - _gaussian(luma, _FINE) > LINE
+    padded = F.pad(luma, (3,) * 4, mode="replicate")
+    fine, coarse = (_filtered(padded, _gaussian(sigma, 3)) for sigma in (_FINE, _COARSE))
+    return coarse - fine > LINE
 
 
 def line_f_score(sr: Tensor, gt: Tensor, *, border: int = 0) -> Tensor:
@@ -123,8 +122,7 @@ def overshoot(sr: Tensor, gt: Tensor, *, border: int = 0) -> Tensor:
     Halos and ringing, and no blur. Over the energy of the truth's gradients, so that it says how
     strong halos are beside the edges they lie at; nan where the truth is flat.
     """
-    most = F.max_pool2d(gt, 5, 1, 2)
-    least = -F.max_pool2d(-gt, 5, 1, 2)
+    most, least = _most(gt, 5), -_most(-gt, 5)
     beyond = F.relu(sr - most) + F.relu(least - sr)
     energy = _inside(beyond, border).square().sum((1, 2, 3))
     true_energy = _gradient_energy(_inside(gt, border))
@@ -137,7 +135,7 @@ def _inside(x: Tensor, border: int) -> Tensor:
 
 def _widened(mask: Tensor) -> Tensor:
     """A pixel more each way."""
-    return F.max_pool2d(mask.float(), 3, 1, 1) > 0
+    return _most(mask.float(), 3) > 0
 
 
 def _sobel(x: Tensor) -> Tensor:
@@ -150,14 +148,32 @@ def _sobel(x: Tensor) -> Tensor:
     return torch.hypot(across, down)
 
 
-def _gaussian(x: Tensor, sigma: float) -> Tensor:
-    """(N, 1, H, W), edges repeated."""
-    reach = round(3 * sigma)
-    taps = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device).div(sigma)
-    taps = taps.square().mul(-0.5).exp()
-    taps /= taps.sum()
-    x = F.pad(x, (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(x, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
+def _most(x: Tensor, side: int) -> Tensor:
+    """The largest value in the square around each pixel."""
+    x = F.pad(x, (side // 2,) * 4, value=-math.inf)
+    for axis in (2, 3):
+        length = x.shape[axis] - side + 1
+        parts = [x.narrow(axis, i, length) for i in range(side)]
+        x = functools.reduce(torch.maximum, parts)
+    return x
+
+
+def _gaussian(sigma: float, reach: int) -> list[float]:
+    """2 * reach + 1 taps of sum 1."""
+    taps = [math.exp(-((i / sigma) ** 2) / 2) for i in range(-reach, reach + 1)]
+    return [tap / sum(taps) for tap in taps]
+
+
+def _filtered(x: Tensor, taps: Sequence[float]) -> Tensor:
+    """Across and down by the same taps, over whole windows only."""
+    # Sums of moved pictures: a convolution of one channel takes several times as long.
+    for axis in (2, 3):
+        length = x.shape[axis] - len(taps) + 1
+        total = x.narrow(axis, 0, length) * taps[0]
+        for i, tap in enumerate(taps[1:], 1):
+            total = total.add_(x.narrow(axis, i, length), alpha=tap)
+        x = total
+    return x
 
 
 def _gradient_energy(x: Tensor) -> Tensor:
