@@ -62,10 +62,10 @@ from remaster.frames import Frame, VideoInfo
 from remaster.likeness import Reference, compare, shot_noise, small_picture
 from remaster.media.external import find_ffmpeg
 from remaster.media.reader import DamageReport, FieldReport
-from remaster.metrics import hold_flicker
 from remaster.pipeline import RunOptions, batches, cleaned, decoded, make_plan, run
 from remaster.plan import Plan
 from remaster.released import released
+from remaster.steadiness import hold_flicker
 from remaster.upscale import Canvas, Upscaler, held_alike
 
 HELD = (

@@ -453,38 +453,66 @@ def recipes() -> None:
 
 
 @main.command()
-@click.argument("weights", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("models", metavar="[MODEL]...", nargs=-1, shell_complete=complete_model)
 @click.option(
     "--data",
     multiple=True,
     required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of pictures.",
+    type=Named(path_type=Path),
+    help="Folder of pictures and videos, or one of them; may be given several times, as all that "
+    "follow but --protocol, --damage, --side, --frames and --output.",
 )
 @click.option(
-    "--folder", "folders", multiple=True, required=True, help="Name of a source folder to score on."
+    "--folder", "folders", multiple=True, metavar="NAME",
+    help="Name of a source folder to score on.  [default: all]",
+)  # fmt: skip
+@click.option(
+    "-s", "--scale", "scales", type=int, multiple=True,
+    help="2, 3 or 4; networks over luma serve any.  [default: the networks' own]",
+)  # fmt: skip
+@click.option(
+    "--protocol",
+    type=click.Choice(["clean", "msrcnn"]),
+    default="clean",
+    show_default=True,
+    help="Antialiased, rounded, on luma; or as the authors of m-SRCNN measured.",
 )
+@click.option(
+    "--kernel", "kernels", multiple=True, metavar="NAME",
+    help="What shrinks the truth.  [default: box, catmull-rom, lanczos, triangle]",
+)  # fmt: skip
+@click.option(
+    "--damage", default="clean", show_default=True, metavar="NAME",
+    help="What is done to the shrunk pictures: clean, web, dvd, vhs, film or mixed.",
+)  # fmt: skip
 @click.option(
     "--side",
     type=int,
     default=512,
     show_default=True,
-    help="Middle part of each picture that is used.",
+    help="Middle part of each picture that is used, in pixels; 0: whole pictures.",
 )
-def score(
-    weights: tuple[Path, ...], data: tuple[Path, ...], folders: tuple[str, ...], side: int
-) -> None:
-    """Score weights beside bicubic and Lanczos.
+@click.option(
+    "--frames", type=int, default=48, show_default=True, help="How many of a video, from its start."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the damage.")
+@click.option(
+    "-o", "--output", type=Named(path_type=Path), metavar="FOLDER",
+    help="Write table.md, values.csv, results.json and crops.png there.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of the table.")
+def evaluate(**flags: Any) -> None:
+    """Score networks beside interpolations on pictures and clips.
 
-    The pictures are those of folders that the weights never saw.
+    MODEL is a .safetensors file or a name `remaster models` lists. Nearest neighbour, bilinear,
+    bicubic and Lanczos are always in the table.
 
-    Example: remaster score mine-x2.safetensors --data stills/ --folder kept_back
+    Example: remaster evaluate mine-x2.safetensors --data stills/ --folder kept_back
     """
-    from remaster.train.evaluate import as_table, held_out_pictures
-    from remaster.train.evaluate import score as score_weights
+    from remaster.commands.evaluation import EvaluateOptions
+    from remaster.commands.evaluation import evaluate as evaluate_models
 
-    pictures = held_out_pictures(data, folders, side)
-    say(as_table([s for path in weights for s in score_weights(path, pictures)]))
+    evaluate_models(EvaluateOptions(**flags))
 
 
 @main.command(epilog=EPILOG)

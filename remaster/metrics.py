@@ -1,10 +1,13 @@
-"""How near a picture is to the truth, and how steady it is in time: tensors in, numbers out."""
+"""How near a picture is to the truth: tensors in, numbers out.
+
+Pictures are (N, C, H, W) in [0, 1], `sr` beside the truth `gt`; the numbers are (N,).
+"""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +25,7 @@ def luma(rgb: Tensor) -> Tensor:
 
 def psnr(sr: Tensor, gt: Tensor, *, border: int = 0) -> Tensor:
     """(N, C, H, W) in [0, 1] to (N,) decibels, `border` pixels left out on each side."""
-    if border:
-        sr, gt = (x[..., border:-border, border:-border] for x in (sr, gt))
+    sr, gt = (_inside(x, border) for x in (sr, gt))
     return -10 * (sr - gt).square().mean((1, 2, 3)).clamp_min(1e-12).log10()
 
 
@@ -32,17 +34,9 @@ def ssim(sr: Tensor, gt: Tensor, *, border: int = 0) -> Tensor:
 
     The paper's 11x11 Gaussian window of sigma 1.5 over whole windows only; K1 .01, K2 .03.
     """
-    if border:
-        sr, gt = (x[..., border:-border, border:-border] for x in (sr, gt))
-    taps = torch.exp(-(torch.arange(-5.0, 6.0, dtype=sr.dtype, device=sr.device) ** 2) / 4.5)
-    taps /= taps.sum()
-    channels = sr.shape[1]
-
-    def blurred(x: Tensor) -> Tensor:
-        kernel = taps.expand(channels, 1, 1, 11)
-        x = F.conv2d(x, kernel, groups=channels)
-        return F.conv2d(x, kernel.transpose(2, 3), groups=channels)
-
+    sr, gt = (_inside(x, border) for x in (sr, gt))
+    sr, gt = sr.double(), gt.double()  # variances of nearly flat windows are small differences
+    blurred = functools.partial(_filtered, taps=_gaussian(1.5, 5))
     mean_a, mean_b = blurred(sr), blurred(gt)
     var_a = blurred(sr * sr) - mean_a**2
     var_b = blurred(gt * gt) - mean_b**2
@@ -52,169 +46,136 @@ def ssim(sr: Tensor, gt: Tensor, *, border: int = 0) -> Tensor:
     return (similarity / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean((1, 2, 3))
 
 
-LEVELS = 255
-"""Levels in [0, 1]: the unit of what is said about time."""
+def ssim_uniform(sr: Tensor, gt: Tensor) -> Tensor:
+    """Structural similarity with 7x7 windows of equal weight, the mean of the channels.
 
-TILE = 16
-"""Pixels across a tile that `held_by_noise` judges as one."""
-
-_QUIET_TILES = 0.125  # the median of the calmest quarter
-_IN_SPACE = 1.6  # noise in time over noise in space, at most: compressed grain has 1.7
-_LEAST_NOISE = 1.0  # levels; what compression alone makes
-_MEAN_SIZE, _MEAN_DIFFERENCE, _ROUNDING = 1.6, 0.5, 0.4
-
-
-def held_in_truth(gt: Tensor, previous_gt: Tensor) -> Tensor:
-    """Where the truth is the same in both frames: (N, C, H, W) to (N, 1, H, W) bool."""
-    return (gt == previous_gt).all(1, keepdim=True)
-
-
-def held_by_noise(source: Tensor, previous_source: Tensor) -> Tensor:
-    """Where two frames differ by no more than noise, for want of a truth: (N, 1, H, W) bool.
-
-    Give the *source* of the pictures under test, not the pictures: a picture that flickers, or is
-    blurred, must not choose where it is looked at. A tile of 16 pixels is held when its mean |d| is
-    at most 1.6 noise levels and its |mean d| at most half a one, each with 0.4 levels for rounding.
-    The noise of a pair of frames is the median over the calmest quarter of its tiles, at most 1.6
-    times what bends in the calmest tiles of either frame (so a pan is not noise) and at least one
-    level (compression).
-
-    Args:
-        source, previous_source: (N, C, H, W) in [0, 1].
+    scikit-image's default: variances of a sample (over 48), whole windows only; K1 .01, K2 .03.
     """
-    difference = (source - previous_source) * LEVELS
-    size = _tiles(difference.abs()).amax(1, keepdim=True)
-    signed = _tiles(difference).abs().amax(1, keepdim=True)
-    in_time = size.flatten(1).quantile(_QUIET_TILES, 1) / (2 / math.pi**0.5)
-    in_space = torch.maximum(_bend(source), _bend(previous_source))
-    noise = torch.minimum(in_time, in_space * _IN_SPACE).clamp_min(_LEAST_NOISE)
-    noise = noise[:, None, None, None]
-    is_small = size <= _MEAN_SIZE * noise + _ROUNDING
-    held = is_small & (signed <= _MEAN_DIFFERENCE * noise + _ROUNDING)
-    held = held.repeat_interleave(TILE, 2).repeat_interleave(TILE, 3)
-    return held[..., : source.shape[2], : source.shape[3]]
+    sr, gt = sr.double(), gt.double()
+    mean_a, mean_b = (F.avg_pool2d(x, 7, 1) for x in (sr, gt))
+    of_sample = 49 / 48
+    var_a = (F.avg_pool2d(sr * sr, 7, 1) - mean_a**2) * of_sample
+    var_b = (F.avg_pool2d(gt * gt, 7, 1) - mean_b**2) * of_sample
+    covariance = (F.avg_pool2d(sr * gt, 7, 1) - mean_a * mean_b) * of_sample
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    return (similarity / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean((1, 2, 3))
 
 
-def hold_flicker(sr: Tensor, previous_sr: Tensor, held: Tensor) -> Tensor:
-    """Mean |S_t - S_{t-1}| where the drawing is held: (N, C, H, W) in [0, 1] to (N,) levels.
+EDGE = 0.1
+"""What a step in luma has at least to be an edge; of full scale."""
 
-    A perfect restorer has 0; white noise of deviation s has 2 s / sqrt(pi).
+LINE = 0.0125
+"""How much darker than its surroundings a line is at least, in the difference of Gaussians."""
 
-    Args:
-        held: (N, 1, H, W) bool, see `held_in_truth` and `held_by_noise`; one of another size, as
-            judged from the source, is brought to this one by nearest neighbour.
+_FINE, _COARSE = 0.7, 1.12  # Gaussians whose difference answers to lines a pixel or two wide
 
-    Returns:
-        nan where nothing is held.
+
+def edge_psnr(sr: Tensor, gt: Tensor, *, border: int = 0) -> Tensor:
+    """PSNR of luma, (N, 1, H, W), within a pixel of the truth's edges; nan where it has none.
+
+    Edges are where Sobel's gradient exceeds `EDGE`, scaled so that a step answers with its height.
     """
-    changes = _changes(sr, previous_sr)
-    return (changes * _at_size(held, sr)).sum((1, 2, 3)) / _at_size(held, sr).sum((1, 2, 3))
+    edges = _widened(_sobel(gt) > EDGE)
+    sr, gt, edges = (_inside(x, border) for x in (sr, gt, edges.to(sr.dtype)))
+    error = ((sr - gt).square() * edges).sum((1, 2, 3)) / edges.sum((1, 2, 3))
+    return -10 * error.clamp_min(1e-12).log10()
 
 
-def temporal_difference(sr: Tensor, previous_sr: Tensor, gt: Tensor, previous_gt: Tensor) -> Tensor:
-    """Mean |(S_t - S_{t-1}) - (H_t - H_{t-1})|: (N, C, H, W) in [0, 1] to (N,) levels.
+def line_map(luma: Tensor) -> Tensor:
+    """(N, 1, H, W) to (N, 1, H, W) bool: dark lines.
 
-    How far the picture changes otherwise than the truth, everywhere; 0 for a perfect restorer. It
-    rewards blur, so it says something beside PSNR alone.
+    Where a wide Gaussian is lighter than a narrow one (Winnemoeller et al. 2012, XDoG, without its
+    soft threshold).
     """
-    return _changes(sr - gt, previous_sr - previous_gt).mean((1, 2, 3))
+    padded = F.pad(luma, (3,) * 4, mode="replicate")
+    fine, coarse = (_filtered(padded, _gaussian(sigma, 3)) for sigma in (_FINE, _COARSE))
+    return coarse - fine > LINE
 
 
-@dataclass(frozen=True)
-class Steadiness:
-    """What a film does in time."""
+def line_f_score(sr: Tensor, gt: Tensor, *, border: int = 0) -> Tensor:
+    """How well the dark lines of luma, (N, 1, H, W), agree to within a pixel; 1 at best.
 
-    hold_flicker: float
-    """Levels; every held pixel of every pair of frames counts the same. nan when none is held."""
-
-    temporal_difference: float
-    """Levels; nan without truth and for less than two frames."""
-
-    held: float
-    """Share of pixels that are held; nan for less than two frames."""
-
-    pairs: int
-    """Of consecutive frames."""
-
-
-def steadiness(frames: Iterable[tuple[Tensor, Tensor]]) -> Steadiness:
-    """Of a film beside its truth, holding two frames at a time.
-
-    Args:
-        frames: (picture, truth) in order of time, (1, C, H, W) in [0, 1] each.
+    Harmonic mean of the share of drawn lines that are true and of true lines that are drawn; 1
+    where there are none in either, 0 where in one alone.
     """
-    total = _Total()
-    previous = None
-    for sr, gt in frames:
-        if previous is not None:
-            total.add(sr, previous[0], held_in_truth(gt, previous[1]))
-            total.difference += float(temporal_difference(sr, previous[0], gt, previous[1]).sum())
-        previous = (sr, gt)
-    return total.result(has_truth=True)
+    drawn, true = (_inside(line_map(x), border) for x in (sr, gt))
+    right = (drawn & _widened(true)).sum((1, 2, 3)) / drawn.sum((1, 2, 3))
+    found = (true & _widened(drawn)).sum((1, 2, 3)) / true.sum((1, 2, 3))
+    score = 2 * right * found / (right + found)
+    is_blank = ~(drawn | true).any(3).any(2).any(1)
+    return torch.where(is_blank, 1.0, score.nan_to_num(0.0))
 
 
-def steadiness_without_truth(frames: Iterable[tuple[Tensor, Tensor]]) -> Steadiness:
-    """Of a film beside the source it was made from, holding two frames at a time.
+def gradient_ratio(sr: Tensor, gt: Tensor, *, border: int = 0) -> Tensor:
+    """Energy of the differences between neighbours over the truth's: 1 at best, less is blur.
 
-    What is held is judged from the source by `held_by_noise`, so the figures of two ways to make
-    the film out of one source are about the same pixels.
-
-    Args:
-        frames: (picture, source) in order of time, (1, C, H, W) and (1, C', h, w) in [0, 1].
+    nan where the truth is flat.
     """
-    total = _Total()
-    previous = None
-    for sr, source in frames:
-        if previous is not None:
-            total.add(sr, previous[0], held_by_noise(source, previous[1]))
-        previous = (sr, source)
-    return total.result(has_truth=False)
+    energies = [_gradient_energy(_inside(x, border)) for x in (sr, gt)]
+    return torch.where(energies[1] > 0, energies[0] / energies[1], torch.nan)
 
 
-@dataclass
-class _Total:
-    flicker: float = 0.0
-    held: int = 0
-    seen: int = 0
-    difference: float = 0.0
-    pairs: int = 0
+def overshoot(sr: Tensor, gt: Tensor, *, border: int = 0) -> Tensor:
+    """Energy of what lies beyond the truth's lightest and darkest in the 5x5 around: 0 at best.
 
-    def add(self, sr: Tensor, previous_sr: Tensor, held: Tensor) -> None:
-        held = _at_size(held, sr)
-        self.flicker += float((_changes(sr, previous_sr) * held).sum())
-        self.held += int(held.sum())
-        self.seen += held.numel()
-        self.pairs += len(sr)
-
-    def result(self, *, has_truth: bool) -> Steadiness:
-        return Steadiness(
-            self.flicker / self.held if self.held else math.nan,
-            self.difference / self.pairs if has_truth and self.pairs else math.nan,
-            self.held / self.seen if self.seen else math.nan,
-            self.pairs,
-        )
+    Halos and ringing, and no blur. Over the energy of the truth's gradients, so that it says how
+    strong halos are beside the edges they lie at; nan where the truth is flat.
+    """
+    most, least = _most(gt, 5), -_most(-gt, 5)
+    beyond = F.relu(sr - most) + F.relu(least - sr)
+    energy = _inside(beyond, border).square().sum((1, 2, 3))
+    true_energy = _gradient_energy(_inside(gt, border))
+    return torch.where(true_energy > 0, energy / true_energy, torch.nan)
 
 
-def _changes(x: Tensor, previous: Tensor) -> Tensor:
-    """(N, 1, H, W): mean |change| of a pixel's channels, in levels."""
-    return (x - previous).abs().mean(1, keepdim=True) * LEVELS
+def _inside(x: Tensor, border: int) -> Tensor:
+    return x[..., border:-border, border:-border] if border else x
 
 
-def _at_size(held: Tensor, sr: Tensor) -> Tensor:
-    if held.shape[2:] == sr.shape[2:]:
-        return held
-    return F.interpolate(held.to(sr.dtype), list(sr.shape[2:]), mode="nearest-exact") > 0
+def _widened(mask: Tensor) -> Tensor:
+    """A pixel more each way."""
+    return _most(mask.float(), 3) > 0
 
 
-def _tiles(x: Tensor) -> Tensor:
-    """Means over tiles, those at the end over what there is."""
-    return F.avg_pool2d(x, TILE, ceil_mode=True)
+def _sobel(x: Tensor) -> Tensor:
+    """(N, 1, H, W): size of the gradient, in what a step has of height; edges are repeated."""
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    across = (x[..., 2:] - x[..., :-2]) / 4
+    down = (x[..., 2:, :] - x[..., :-2, :]) / 4
+    across = across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]
+    down = down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]
+    return torch.hypot(across, down)
 
 
-def _bend(x: Tensor) -> Tensor:
-    """(N,) levels: deviation of the noise by what a straight line does not explain, across."""
-    if x.shape[3] < 3:
-        return x.new_zeros(len(x))
-    bend = (x[..., :-2] + x[..., 2:] - 2 * x[..., 1:-1]) * LEVELS
-    tiles = (_tiles(bend * bend) / 6).sqrt().amax(1)
-    return tiles.flatten(1).quantile(_QUIET_TILES, 1)
+def _most(x: Tensor, side: int) -> Tensor:
+    """The largest value in the square around each pixel."""
+    x = F.pad(x, (side // 2,) * 4, value=-math.inf)
+    for axis in (2, 3):
+        length = x.shape[axis] - side + 1
+        parts = [x.narrow(axis, i, length) for i in range(side)]
+        x = functools.reduce(torch.maximum, parts)
+    return x
+
+
+def _gaussian(sigma: float, reach: int) -> list[float]:
+    """2 * reach + 1 taps of sum 1."""
+    taps = [math.exp(-((i / sigma) ** 2) / 2) for i in range(-reach, reach + 1)]
+    return [tap / sum(taps) for tap in taps]
+
+
+def _filtered(x: Tensor, taps: Sequence[float]) -> Tensor:
+    """Across and down by the same taps, over whole windows only."""
+    # Sums of moved pictures: a convolution of one channel takes several times as long.
+    for axis in (2, 3):
+        length = x.shape[axis] - len(taps) + 1
+        total = x.narrow(axis, 0, length) * taps[0]
+        for i, tap in enumerate(taps[1:], 1):
+            total = total.add_(x.narrow(axis, i, length), alpha=tap)
+        x = total
+    return x
+
+
+def _gradient_energy(x: Tensor) -> Tensor:
+    energies = [x.diff(dim=axis).square().sum((1, 2, 3)) for axis in (-1, -2)]
+    return energies[0] + energies[1]

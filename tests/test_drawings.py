@@ -16,7 +16,7 @@ from torch import Tensor
 from remaster.drawings import CELL, ReuseCount, frames_ahead, held_as_drawings, held_exactly
 from remaster.frames import Frame, PixelLayout, VideoInfo
 from remaster.likeness import FUSED, OLDEST
-from remaster.metrics import steadiness
+from remaster.steadiness import steadiness
 from tests.drawn import (
     LAYOUTS,
     SIZE,

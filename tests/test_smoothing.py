@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from remaster.frames import CELL, Frame, PixelLayout
-from remaster.metrics import steadiness
 from remaster.smoothing import REACH, smoothed
+from remaster.steadiness import steadiness
 
 YUV420 = PixelLayout("420", 8)
 LAYOUTS = [

@@ -1,53 +1,63 @@
-"""Scores of weights on pictures they never saw, beside the interpolations anyone has."""
+"""Scores of networks on pictures and clips, beside the interpolations anyone has.
+
+Two protocols. `clean`: shrunk with an antialiased kernel, enlarged, rounded to 8 bits, held against
+the truth on BT.601 luma without the outer pixels. `msrcnn`: as the authors of m-SRCNN did, with
+OpenCV's resizers, that is no antialiasing, truncation and R'G'B' whole; its figures compare with
+theirs alone.
+"""
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Sequence
+import dataclasses
+import itertools
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from remaster.checkpoint import load_model
-from remaster.color import convert, subsample_chroma, upsample_chroma
-from remaster.errors import DataError
-from remaster.metrics import luma, psnr, ssim
+from remaster.color import convert, decode_planes
+from remaster.errors import DataError, OptionsError
+from remaster.media.probe import probe
+from remaster.media.reader import read_frames
+from remaster.metrics import (
+    edge_psnr,
+    gradient_ratio,
+    line_f_score,
+    luma,
+    overshoot,
+    psnr,
+    ssim,
+    ssim_uniform,
+)
 from remaster.models import Network
-from remaster.regions import Region, pad
+from remaster.models.srcnn import ENLARGEMENTS, MSRCNN, SRCNN
+from remaster.regions import pad
+from remaster.resampling import KERNELS as RESAMPLERS
 from remaster.resampling import resize
-from remaster.train.data import PICTURES, list_sources, read_picture, to_uint8, to_ycc
-from remaster.train.degrade import VIDEO_LAYOUT, downscale
+from remaster.steadiness import Watch
+from remaster.train.data import SourceFile, list_sources, read_picture, to_uint8, to_ycc
+from remaster.train.degrade import age, downscale
+
+VIDEOS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts", ".vob", ".m4v", ".mpg"}
+
+DAMAGES: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {"mixed": age}
 
 KERNELS = ("box", "catmull-rom", "lanczos", "triangle")
 LEAST_SIDE = 64
-INTERPOLATIONS = {"bicubic": "catmull-rom", "lanczos": "lanczos"}
+CLEAN = "clean"
+"""No damage."""
 
+Method = Callable[[Tensor], Tensor]
+"""(1, 3, h, w) uint8 R'G'B' to (1, 3, h s, w s) uint8."""
 
-KEPT = 8
-"""Side, in source pixels, of the square whose output is watched."""
-
-LEAST_REPLACED = 4
-"""Width of the ring, in source pixels, that must be left to be replaced."""
-
-COMPUTED_TOGETHER = 16
-HALF_A_LEVEL = 0.5 / 255
-SHARE_WITHIN = 0.9999
-
-
-@dataclass(frozen=True)
-class Score:
-    """Means over the pictures shrunk with one kernel."""
-
-    weights: str
-    scale: int
-    kernel: str
-    pictures: int
-    psnr: dict[str, float]
-    """Method -> PSNR-Y in dB."""
-
-    ssim: dict[str, float]
+Values = dict[str, float]
+"""Measure -> value."""
 
 
 def enlarge(model: Network, rgb: Tensor) -> Tensor:
@@ -69,134 +79,379 @@ def enlarge(model: Network, rgb: Tensor) -> Tensor:
     return convert(ycc, "bt709", "rgb")
 
 
-@torch.inference_mode()
-def influence_radius(model: Network, pictures: Tensor) -> int | None:
-    """How far a change reaches that shows: measured, a multiple of 2.
+def at_scale(model: Network, scale: int) -> Network | None:
+    """The same weights for another scale, which the networks over enlarged luma serve; or None."""
+    if model.scale == scale:
+        return model
+    if isinstance(model, (SRCNN, MSRCNN)):
+        return _rebuilt(model, scale=scale)
+    return None
 
-    Beyond this many source pixels from a square, another picture moves no more than a ten
-    thousandth of the square's output, luma and 4:2:0 chroma, by over half a level of 255. What is
-    replaced are the samples of a 4:2:0 source, so that bringing chroma to the luma grid counts too.
+
+def wrongly_fed(model: Network) -> Mapping[str, Network]:
+    """Kernel -> the network fed by that one, of those it was not trained behind.
+
+    Empty for networks that enlarge by themselves.
+    """
+    if not isinstance(model, (SRCNN, MSRCNN)):
+        return {}
+    others = [kernel for kernel in ENLARGEMENTS if kernel != model.enlargement]
+    return {kernel: _rebuilt(model, enlargement=kernel) for kernel in others}
+
+
+def _rebuilt(model: SRCNN | MSRCNN, **changes: object) -> Network:
+    kind: Callable[[object], Network] = type(model)
+    other = kind(dataclasses.replace(model.config, **changes))  # type: ignore[arg-type]
+    other.load_state_dict(model.state_dict())
+    return other.eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How the truth is made small, what makes it large again, and how that is judged."""
+
+    kernels: tuple[str, ...]
+    """What shrinks, when nothing else is asked for."""
+
+    all_kernels: tuple[str, ...]
+    shrunk: Callable[[Tensor, int, str], tuple[Tensor, Tensor]]
+    """(1, 3, H, W) uint8, scale, kernel to (small picture, truth)."""
+
+    interpolations: Callable[[int], dict[str, Method]]
+    network: Callable[[Network], Method]
+    values: Callable[[Tensor, Tensor, int], Values]
+    """(enlarged, truth, scale), both uint8, to what is measured."""
+
+    measures: tuple[str, ...]
+    """What `values` has, the one that gains are said of first."""
+
+
+_INTERPOLATIONS = {
+    "nearest": "box",
+    "bilinear": "triangle",
+    "bicubic": "catmull-rom",
+    "lanczos": "lanczos",
+}
+
+
+def clean_pair(gt: Tensor, scale: int, kernel: str) -> tuple[Tensor, Tensor]:
+    """(1, 3, H, W) uint8 to what `kernel` makes of it, even sides, and the part of it that is."""
+    height, width = (n // (2 * scale) * 2 * scale for n in gt.shape[2:])
+    gt = gt[..., :height, :width]
+    return to_uint8(downscale(gt.float() / 255, scale, kernel)), gt
+
+
+def clean_interpolations(scale: int) -> dict[str, Method]:
+    """By the name people know, bicubic being Catmull-Rom and Lanczos of three lobes."""
+
+    def by(kernel: str) -> Method:
+        return lambda lq: to_uint8(resize(lq.float() / 255, _times(lq, scale), kernel))
+
+    return {name: by(kernel) for name, kernel in _INTERPOLATIONS.items()}
+
+
+def clean_network(model: Network) -> Method:
+    """A network, rounded."""
+    return lambda lq: to_uint8(enlarge(model, lq.float() / 255))
+
+
+def clean_values(sr: Tensor, gt: Tensor, scale: int) -> Values:
+    """Of (1, 3, H, W) uint8 beside its truth: everything on luma, `scale` outer pixels left out."""
+    pair = luma(sr.float() / 255), luma(gt.float() / 255)
+    measures = {
+        "psnr_y": psnr,
+        "ssim_y": ssim,
+        "edge_psnr": edge_psnr,
+        "line_f": line_f_score,
+        "gradient_ratio": gradient_ratio,
+        "overshoot": overshoot,
+    }
+    return {name: float(measure(*pair, border=scale)) for name, measure in measures.items()}
+
+
+SHRUNK_TO = {2: 0.5, 3: 0.3333, 4: 0.25}
+"""Scale -> factor, as the authors of m-SRCNN wrote it: at 3 it is not the inverse."""
+
+
+def msrcnn_pair(gt: Tensor, scale: int, _kernel: str = "") -> tuple[Tensor, Tensor]:
+    """OpenCV's INTER_LINEAR, which skips pixels below a half: (1, 3, H, W) uint8 to small, truth.
+
+    OpenCV rounds in fixed point, so a value may differ from its by one level.
+    """
+    if scale not in SHRUNK_TO:
+        raise OptionsError(f"the msrcnn protocol is for --scale 2, 3 and 4, not {scale}")
+    size = tuple(int(n * SHRUNK_TO[scale]) for n in gt.shape[2:])
+    return to_uint8(F.interpolate(gt.float() / 255, size, mode="bilinear")), gt
+
+
+def msrcnn_interpolations(scale: int) -> dict[str, Method]:
+    """OpenCV's INTER_NEAREST, INTER_LINEAR and INTER_CUBIC (a = -0.75), rounded as it does."""
+
+    def by(mode: str) -> Method:
+        return lambda lq: to_uint8(F.interpolate(lq.float() / 255, _times(lq, scale), mode=mode))
+
+    return {name: by(name) for name in ("nearest", "bilinear", "bicubic")}
+
+
+def msrcnn_network(model: Network) -> Method:
+    """A network as those authors run it: full-range 8-bit Y'CbCr, truncated, chroma by INTER_CUBIC.
+
+    Networks that eat something else give R'G'B', truncated.
+    """
+
+    def method(lq: Tensor) -> Tensor:
+        if model.eats != "luma":
+            return _truncated(enlarge(model, lq.float() / 255))
+        y = _in_levels(convert(lq.float() / 255, "rgb", "smpte170m")[:, :1])
+        cubic = F.interpolate(lq.float() / 255, _times(lq, model.scale), mode="bicubic")
+        chroma = _in_levels(convert(to_uint8(cubic).float() / 255, "rgb", "smpte170m")[:, 1:])
+        padded, frame = pad(y, model.padding, model.grid)
+        drawn = _truncated(frame.cut(model(padded), model.scale)).float() / 255
+        return to_uint8(convert(torch.cat([drawn, chroma], 1), "smpte170m", "rgb"))
+
+    return method
+
+
+def msrcnn_values(sr: Tensor, gt: Tensor, _scale: int) -> Values:
+    """Of (1, 3, H, W) uint8, brought to the smaller of the two sizes by nearest neighbour."""
+    size = [min(a, b) for a, b in zip(sr.shape[2:], gt.shape[2:])]
+    pair = [F.interpolate(x.float() / 255, size, mode="nearest") for x in (sr, gt)]
+    return {"psnr_rgb": float(psnr(*pair)), "ssim_rgb": float(ssim_uniform(*pair))}
+
+
+def _times(lq: Tensor, scale: int) -> tuple[int, int]:
+    return lq.shape[2] * scale, lq.shape[3] * scale
+
+
+def _truncated(x: Tensor) -> Tensor:
+    return x.clamp(0, 1).mul(255).to(torch.uint8)
+
+
+def _in_levels(x: Tensor) -> Tensor:
+    return x.mul(255).round().div(255)
+
+
+PROTOCOLS = {
+    "clean": Protocol(
+        KERNELS, tuple(RESAMPLERS), clean_pair, clean_interpolations, clean_network, clean_values,
+        ("psnr_y", "ssim_y", "edge_psnr", "line_f", "gradient_ratio", "overshoot"),
+    ),
+    "msrcnn": Protocol(
+        ("opencv-linear",), ("opencv-linear",), msrcnn_pair, msrcnn_interpolations, msrcnn_network,
+        msrcnn_values, ("psnr_rgb", "ssim_rgb"),
+    ),
+}  # fmt: skip
+
+IN_TIME = ("hold_flicker", "temporal_difference")
+"""What is measured of clips alone, in levels of luma."""
+
+
+def methods_of(protocol: Protocol, models: Mapping[str, Network], scale: int) -> dict[str, Method]:
+    """Everything that enlarges `scale` times: interpolations, networks, and networks fed wrongly.
+
+    Networks that do not serve the scale are left out.
+    """
+    methods = protocol.interpolations(scale)
+    for name, own in models.items():
+        model = at_scale(own, scale)
+        if model is not None:
+            methods[name] = protocol.network(model)
+            for kernel, other in wrongly_fed(model).items():
+                methods[f"{name} (fed {kernel})"] = protocol.network(other)
+    return methods
+
+
+def damaged(lq: Tensor, damage: str, seed: Sequence[int], frame: int = 0) -> Tensor:
+    """(1, 3, h, w) uint8, even sides, through a preset of `degrade`.
+
+    One seed is one film: every frame has the same draws. That its noise is another each time, the
+    picture is moved round by whole macroblocks before, and back.
+    """
+    if damage == CLEAN:
+        return lq
+    if damage not in DAMAGES:
+        known = ", ".join([CLEAN, *DAMAGES])
+        raise OptionsError(f"--damage is one of {known}, not {damage!r}")
+    moved = (frame * 7 * 16, frame * 5 * 16)
+    ycc = to_ycc(lq.float() / 255).roll(moved, (2, 3))
+    old = DAMAGES[damage](ycc, np.random.default_rng(seed))
+    return to_uint8(convert(old.roll([-n for n in moved], (2, 3)), "bt709", "rgb"))
+
+
+@torch.no_grad()  # not inference mode: what is cached meanwhile must serve a training
+def score(
+    frames: Sequence[Tensor],
+    methods: Mapping[str, Method],
+    scale: int,
+    kernel: str,
+    *,
+    protocol: Protocol = PROTOCOLS["clean"],
+    damage: str = CLEAN,
+    seed: Sequence[int] = (0,),
+    show: Callable[[str, Tensor], None] | None = None,
+) -> dict[str, Values]:
+    """Each method on one picture, or on consecutive frames of one clip.
 
     Args:
-        model: a planes network.
-        pictures: (N, 3, H, W) ycc at the small size, even sides; N at least 2.
+        frames: (1, 3, H, W) uint8 R'G'B', the truth.
+        methods: by name; all enlarge `scale` times.
+        show: is given the first frame of the truth, as `truth`, and of every method.
 
     Returns:
-        None where no radius below the receptive one was found, or the pictures are too small to
-        hold one.
+        Method -> means over the frames; of clips `IN_TIME` too.
     """
-    top, left = ((n - KEPT) // 4 * 2 for n in pictures.shape[2:])
-    chroma = subsample_chroma(pictures[:, 1:], VIDEO_LAYOUT)
-    planes = (pictures[:, :1], chroma)
-    usual = _watched(model, planes, top, left)
-
-    def shows_little(radius: int) -> bool:
-        mixed = []
-        for plane, step in zip(planes, (1, 2)):
-            rows, columns = (
-                slice((start - radius) // step, (start + KEPT + radius) // step)
-                for start in (top, left)
-            )
-            other = plane.roll(1, 0)
-            other[..., rows, columns] = plane[..., rows, columns]
-            mixed.append(other)
-        moved = (_watched(model, mixed, top, left) - usual).abs()
-        return bool((moved <= HALF_A_LEVEL).float().mean() >= SHARE_WITHIN)
-
-    most = min(top - LEAST_REPLACED, left - LEAST_REPLACED, model.receptive_radius)
-    radii = range(0, most + 1, 2)
-    found = bisect.bisect_left(radii, True, key=shows_little)
-    return radii[found] if found < len(radii) else None
-
-
-def _watched(model: Network, planes: Sequence[Tensor], top: int, left: int) -> Tensor:
-    """What becomes of the square, flat, from luma and chroma of a 4:2:0 source."""
-    found = []
-    for fine, coarse in zip(*(plane.split(COMPUTED_TOGETHER) for plane in planes)):
-        size = (fine.shape[2], fine.shape[3])
-        ycc = torch.cat([fine, upsample_chroma(coarse, VIDEO_LAYOUT, "left", size)], 1)
-        padded, frame = pad(ycc, model.padding, model.grid)
-        padded = padded.contiguous(memory_format=torch.channels_last)
-        y, colors = model(padded, "420")
-        square = Region(top, left, top + KEPT, left + KEPT).moved(frame.top, frame.left)
-        found += [square.cut(y, model.scale), square.cut(colors, model.scale / 2)]
-    return torch.cat([part.flatten() for part in found])
+    totals: dict[str, list[Values]] = {name: [] for name in methods}
+    watches = {name: Watch(has_truth=True) for name in methods}
+    for number, whole in enumerate(frames):
+        lq, gt = protocol.shrunk(whole, scale, kernel)
+        lq = damaged(lq, damage, seed, number)
+        if show is not None and number == 0:
+            show("truth", gt)
+        for name, method in methods.items():
+            sr = method(lq)
+            totals[name].append(protocol.values(sr, gt, scale))
+            if show is not None and number == 0:
+                show(name, sr)
+            if len(frames) > 1:
+                size = [min(a, b) for a, b in zip(sr.shape[2:], gt.shape[2:])]
+                pair = [F.interpolate(x.float(), size, mode="nearest") / 255 for x in (sr, gt)]
+                watches[name].see(*(luma(x) for x in pair))
+    means = {name: mean_values(values) for name, values in totals.items()}
+    if len(frames) > 1:
+        for name, watch in watches.items():
+            film = watch.result()
+            in_time = (film.hold_flicker, film.temporal_difference)
+            means[name] |= dict(zip(IN_TIME, in_time))
+    return means
 
 
-def held_out_pictures(data: Sequence[Path], folders: Sequence[str], side: int) -> list[Tensor]:
-    """The middle of every picture file in those folders, at most `side` pixels a side.
+def mean_values(values: Sequence[Values]) -> Values:
+    """Means by measure, over those that could be measured; nan where none could."""
+    found: dict[str, list[float]] = {}
+    for each in values:
+        for name, value in each.items():
+            found.setdefault(name, []).extend([] if math.isnan(value) else [value])
+    return {name: sum(v) / len(v) if v else math.nan for name, v in found.items()}
 
-    Sprites are set on mid grey. (1, 3, h, w) of whole numbers 0 to 255, float32 each.
+
+def measure(model: Network, pictures: Sequence[Tensor], kernels: Sequence[str] = KERNELS) -> Values:
+    """Means of a network over pictures and kernels, by the clean protocol.
+
+    Args:
+        pictures: (1, 3, H, W) uint8 R'G'B', the truth; not necessarily of one size.
+
+    Returns:
+        The clean protocol's measures, and `gain_psnr_y`, the gain over bicubic in dB.
+    """
+    bicubic = clean_interpolations(model.scale)["bicubic"]
+    methods = {"network": clean_network(model), "bicubic": bicubic}
+    each = [score([gt], methods, model.scale, k) for gt in pictures for k in kernels]
+    own, usual = (mean_values([values[name] for values in each]) for name in methods)
+    return {**own, "gain_psnr_y": own["psnr_y"] - usual["psnr_y"]}
+
+
+def find_material(data: Sequence[Path], folders: Sequence[str]) -> list[SourceFile]:
+    """Every picture and video under `data` that lies in one of `folders`; all without any.
 
     Raises:
-        DataError: a folder does not exist, or none holds a picture of LEAST_SIDE pixels.
+        DataError: a folder does not exist, or nothing usable lies there.
     """
-    if side < LEAST_SIDE:
-        raise DataError(f"--side is at least {LEAST_SIDE}, not {side}")
-    sources = list_sources(data)
-    chosen = [file for file in sources if set(file.folders) & set(folders)]
-    wrong = sorted(set(folders) - {name for file in sources for name in file.folders})
-    pictures = []
-    for file in chosen:
-        if file.path.suffix.lower() not in PICTURES:
-            continue
-        pixels = torch.from_numpy(read_picture(file.path).copy()).permute(2, 0, 1)[None].float()
-        if pixels.shape[1] == 4:
-            alpha = pixels[:, 3:] / 255
-            pixels = pixels[:, :3] * alpha + 128 * (1 - alpha)
-        top, left = (max((n - side) // 2, 0) for n in pixels.shape[2:])
-        if min(pixels.shape[2:]) >= LEAST_SIDE:
-            pictures.append(pixels[..., top : top + side, left : left + side].round())
-    if wrong or not pictures:
-        what = f"folder {', '.join(wrong)}" if wrong else f"picture of {LEAST_SIDE} pixels a side"
-        raise DataError(f"there is no {what} to score on")
-    return pictures
-
-
-@torch.inference_mode()
-def score(
-    weights: Path, pictures: Sequence[Tensor], kernels: Sequence[str] = KERNELS
-) -> list[Score]:
-    """Enlarge what each kernel shrank and hold it against the picture.
-
-    PSNR and SSIM on rounded 8-bit luma (see `metrics.luma`), the outer `scale` pixels left out.
-    """
-    model, card = load_model(weights)
-    scores = []
-    for kernel in kernels:
-        totals: dict[str, list[float]] = {}
-        for picture in pictures:
-            height, width = (n // (2 * card.scale) * 2 * card.scale for n in picture.shape[2:])
-            gt = picture[..., :height, :width] / 255
-            lq = to_uint8(downscale(gt, card.scale, kernel)).float() / 255
-            results = {
-                name: resize(lq, (height, width), own) for name, own in INTERPOLATIONS.items()
-            }
-            results["network"] = enlarge(model, lq)
-            for name, sr in results.items():
-                pair = luma(to_uint8(sr).float() / 255), luma(gt)
-                values = (psnr(*pair, border=card.scale), ssim(*pair, border=card.scale))
-                for measure, value in zip(("psnr", "ssim"), values):
-                    totals.setdefault(f"{measure} {name}", []).append(float(value))
-        means = {key: sum(values) / len(values) for key, values in totals.items()}
-        psnrs = {n.split()[1]: v for n, v in means.items() if n.startswith("psnr")}
-        ssims = {n.split()[1]: v for n, v in means.items() if n.startswith("ssim")}
-        scores.append(Score(weights.stem, card.scale, kernel, len(pictures), psnrs, ssims))
-    return scores
-
-
-def as_table(scores: Sequence[Score]) -> str:
-    """Markdown: a row a kernel, gains over bicubic."""
-    lines = [
-        "| weights | kernel | pictures | bicubic | Lanczos | network | gain "
-        "| SSIM Lanczos | SSIM network |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for s in scores:
-        gain = s.psnr["network"] - s.psnr["bicubic"]
-        lines.append(
-            f"| {s.weights} | {s.kernel} | {s.pictures} | {s.psnr['bicubic']:.2f} "
-            f"| {s.psnr['lanczos']:.2f} | {s.psnr['network']:.2f} | **{gain:+.2f}** "
-            f"| {s.ssim['lanczos']:.4f} | {s.ssim['network']:.4f} |"
+    files = list_sources(data)
+    known = {name for file in files for name in file.folders}
+    wrong = sorted(set(folders) - known)
+    if wrong:
+        raise DataError(
+            f"there is no folder {', '.join(wrong)} to score on; there are "
+            f"{', '.join(sorted(known))}"
         )
-    return "\n".join(lines)
+    chosen = [file for file in files if not folders or set(file.folders) & set(folders)]
+    return list({file.path.resolve(): file for file in chosen}.values())
+
+
+def read_truth(file: SourceFile, side: int, frames: int) -> list[Tensor]:
+    """The middle of a picture, or of a video's first frames, at most `side` pixels a side; 0: all.
+
+    Sprites are set on mid grey. (1, 3, h, w) uint8 R'G'B' each; none where a side has less than
+    LEAST_SIDE pixels.
+
+    Raises:
+        DataError: the file cannot be read. SourceError: the video cannot.
+    """
+    if file.path.suffix.lower() in VIDEOS:
+        return [_middle(frame, side) for frame in _first_frames(file.path, frames)]
+    pixels = torch.from_numpy(read_picture(file.path).copy()).permute(2, 0, 1)[None].float()
+    if pixels.shape[1] == 4:
+        alpha = pixels[:, 3:] / 255
+        pixels = pixels[:, :3] * alpha + 128 * (1 - alpha)
+    if min(pixels.shape[2:]) < LEAST_SIDE:
+        return []
+    return [_middle(pixels.round().to(torch.uint8), side)]
+
+
+def _middle(pixels: Tensor, side: int) -> Tensor:
+    if side == 0:
+        return pixels
+    top, left = (max((n - side) // 2, 0) for n in pixels.shape[2:])
+    return pixels[..., top : top + side, left : left + side]
+
+
+def _first_frames(path: Path, count: int) -> Iterator[Tensor]:
+    source = probe(path)
+    layout, color = source.video.layout, source.video.color
+    if min(source.video.width, source.video.height) < LEAST_SIDE:
+        return
+    for frame in itertools.islice(read_frames(source), count):
+        planes = [plane[None] for plane in frame.planes]
+        yield to_uint8(decode_planes(planes, layout, color, "rgb"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one picture, or clip, shrunk by one kernel."""
+
+    scale: int
+    kernel: str
+    method: str
+    source: str
+    picture: str
+    frames: int
+    values: Values
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is scored how; the same for every picture."""
+
+    protocol: Protocol
+    scale: int
+    kernels: tuple[str, ...]
+    methods: Mapping[str, Method]
+    damage: str = CLEAN
+    seed: int = 0
+
+    def rows(
+        self,
+        source: str,
+        picture: str,
+        frames: Sequence[Tensor],
+        show: Callable[[str, Tensor], None] | None = None,
+    ) -> list[Row]:
+        """Every kernel and method on one picture or clip; `show` sees what the first kernel left.
+
+        What damages it depends on its name and the seed, not on what else is measured.
+        """
+        seed = (self.seed, zlib.crc32(picture.encode(errors="surrogateescape")))
+        return [
+            Row(self.scale, kernel, name, source, picture, len(frames), values)
+            for kernel in self.kernels
+            for name, values in score(
+                frames,
+                self.methods,
+                self.scale,
+                kernel,
+                protocol=self.protocol,
+                damage=self.damage,
+                seed=seed,
+                show=show if kernel == self.kernels[0] else None,
+            ).items()
+        ]

@@ -21,7 +21,7 @@ from remaster.engines.host import keep_freed_memory, usable_cores
 from remaster.errors import CheckpointError, DataError, MemoryShortage, OptionsError, TrainingError
 from remaster.models import MODELS, Network
 from remaster.train.distributed import Ranks, joined, local_rank
-from remaster.train.evaluate import influence_radius
+from remaster.train.influence import influence_radius
 from remaster.train.material import Material, open_material
 from remaster.train.options import TrainOptions
 from remaster.train.pairs import Batch, Difficulty
