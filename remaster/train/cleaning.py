@@ -53,10 +53,11 @@ def halved(picture: Picture) -> Picture:
 
 def luma_of(picture: Picture) -> NDArray[np.float32]:
     """(H, W) levels of 255, BT.601; what is transparent over grey."""
-    luma: NDArray[np.float32] = picture[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
+    levels = picture[..., :3].astype(np.float32)
+    luma: NDArray[np.float32] = levels @ np.array([0.299, 0.587, 0.114], np.float32)
     if picture.shape[2] == 4:
-        alpha = picture[..., 3].astype(np.float32) / 255
-        luma = np.float32(128) + (luma - np.float32(128)) * alpha
+        alpha = picture[..., 3].astype(np.float32) / np.float32(255)
+        luma = (luma - np.float32(128)) * alpha + np.float32(128)
     return luma
 
 
