@@ -182,7 +182,7 @@ class Tiled:
 def through(model: Network, rgb: Tensor) -> Tensor:
     """(N, 3, H, W) R'G'B', sides on the network's grid, to (N, 3, H s, W s) float32, not clipped.
 
-    Chroma beside a luma network is enlarged by OpenCV's cubic kernel.
+    Chroma beside a luma network, whose luma is clipped, is enlarged by OpenCV's cubic kernel.
     """
     dtype = next((p.dtype for p in model.parameters()), torch.float32)
     matrix = MATRIX[model.eats]
@@ -193,6 +193,7 @@ def through(model: Network, rgb: Tensor) -> Tensor:
         y, chroma = (part.float() for part in model(_narrow(x, dtype), "444"))
     else:
         y = model(_narrow(x[:, :1].clamp(0, 1), dtype)).float()
+        y = torch.where(y.isfinite(), y.clamp(0, 1), torch.nan)
         chroma = x[:, 1:]
         if model.scale > 1:
             factor = float(model.scale)
