@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from remaster.commands.completion import completion_script
@@ -28,7 +29,7 @@ from remaster.commands.program import PROGRESS, GroupedCommand, Program
 from remaster.commands.shows import SHOWS
 from remaster.commands.training import TrainCommand, changes, list_recipes, recipe_options
 from remaster.errors import OptionsError
-from remaster.options import DEINTERLACE, FORMATS, PRECISIONS, REUSE, RunOptions
+from remaster.options import DEINTERLACE, FORMATS, MODES, PRECISIONS, REUSE, RunOptions, refuse
 from remaster.released import released
 from remaster.train.options import PRECISIONS as PRECISIONS_OF_TRAINING
 from remaster.train.options import SIZES, TrainOptions
@@ -116,6 +117,17 @@ class RunCommand(GroupedCommand):
         "Size": ("scale", "height", "size"),
         "Part": ("preview", "start", "end", "duration"),
         "Picture": ("model", "reuse", "smooth", "deinterlace", "device", "precision", "batch"),
+        "Pictures": (
+            "mode",
+            "ensemble",
+            "denoise",
+            "denoise_strength",
+            "denoise_color",
+            "denoise_template",
+            "denoise_search",
+            "denoise_bilateral",
+            "denoise_as_input",
+        ),
         "Encoder": ("codec", "crf", "encoder_preset", "pix_fmt", "ffmpeg_encoder"),
         "Command": ("dry_run", "progress", "report", "debug_reuse", "config", "help"),
     }
@@ -160,8 +172,8 @@ def main() -> None:
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=Named(path_type=Path))
 @click.option(
     "-o", "--output", required=True, type=click.Path(),
-    help="Output file (.mp4, .mkv, .mov, .webm, .y4m); for several inputs or a folder, a folder; "
-    "- for standard output.",
+    help="Output file (.mp4, .mkv, .mov, .webm, .y4m; for a picture .png, .webp, .jpg, .tif); for "
+    "several inputs or a folder, a folder; - for standard output.",
 )  # fmt: skip
 @click.option(
     "--format",
@@ -243,6 +255,39 @@ def main() -> None:
     help="Make interlaced and telecined sources progressive, frame for frame.",
 )
 @click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    help="Of SRCNN and m-SRCNN: enhance at the same size, enlarge, or either twice.  "
+    "[default: enlarge]",
+)
+@click.option("--ensemble", is_flag=True, help="The mean over all eight turns and flips; slow.")
+@click.option(
+    "--denoise", is_flag=True, help="OpenCV's denoisers at the end; the double modes have them."
+)
+@click.option(
+    "--denoise-strength", type=float, default=RunOptions.denoise_strength, show_default=True,
+    metavar="0..255", help="Of non-local means.",
+)  # fmt: skip
+@click.option(
+    "--denoise-color", type=float, metavar="0..255", help="The same for colour.  [default: equal]"
+)
+@click.option(
+    "--denoise-template", type=int, default=RunOptions.denoise_template, show_default=True,
+    help="Side of what they compare, in pixels, odd.",
+)  # fmt: skip
+@click.option(
+    "--denoise-search", type=int, default=RunOptions.denoise_search, show_default=True,
+    help="Side of where they look, in pixels, odd.",
+)  # fmt: skip
+@click.option(
+    "--denoise-bilateral", type=float, default=RunOptions.denoise_bilateral, show_default=True,
+    metavar="0..255", help="Sigmas of the bilateral filter; 0 leaves it out.",
+)  # fmt: skip
+@click.option(
+    "--denoise-as-input", type=int, default=RunOptions.denoise_as_input, show_default=True,
+    metavar="0|1", help="Whether the double modes denoise between their passes.",
+)  # fmt: skip
+@click.option(
     "--preview", type=Seconds(), help="Only this long a part, from the middle of the film."
 )
 @click.option("-y", "--overwrite", is_flag=True, help="Replace an existing output.")
@@ -275,11 +320,12 @@ def main() -> None:
     help="Shown on standard error.",
 )
 def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **flags: Any) -> None:
-    """Remaster video files, or folders of them; - is standard input.
+    """Remaster video files, pictures, or folders of them; - is standard input.
 
     \b
     Examples: remaster run old_episode.mp4 -o hd.mp4 --scale 4
               remaster run season1/ -o season1_hd/ --height 1080
+              remaster run page.png -o big.png
     """
     try:
         options = RunOptions(**without_overruled(click.get_current_context(), flags, output))
@@ -289,6 +335,7 @@ def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **f
             named=options.format,
             holds=lambda suffix: _holds(suffix, options),
         )
+        _check_kinds(work, flags)
         _check_pipes(work, options, dry_run)
         if work.folder is not None and options.debug_reuse is not None:
             raise OptionsError("--debug-reuse is one film: give one input, and a file behind -o")
@@ -312,6 +359,14 @@ def _holds(suffix: str, options: RunOptions) -> bool:
     from remaster.media.encoders import can_hold
 
     return can_hold(suffix, options.codec)
+
+
+def _check_kinds(work: Work, flags: Mapping[str, Any]) -> None:
+    """Raise OptionsError for an option that was given, wherever, and means nothing for a file."""
+    source_of = click.get_current_context().get_parameter_source
+    given = [name for name in flags if source_of(name) not in (None, ParameterSource.DEFAULT)]
+    for job in work.jobs:
+        refuse(given, job.source, "picture" if job.is_picture else "film")
 
 
 def _check_pipes(work: Work, options: RunOptions, dry_run: bool) -> None:

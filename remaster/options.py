@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,10 @@ PAINTED = (".mkv", ".mp4", ".mov")
 FORMATS = ("mkv", "mp4", "mov", "webm", "y4m")
 DEINTERLACE = ("auto", "off")
 REUSE = ("off", "exact", "drawings")
+MODES = ("enhance", "enlarge", "double-enhance", "double-enlarge")
+STILLS_WRITTEN = (".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff")
+"""Endings of pictures that are written."""
+
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
 
@@ -76,6 +81,33 @@ class RunOptions:
     debug_reuse: Path | None = None
     """A film (.mkv, .mp4, .mov) at the source's size that paints what was reused; a str will do."""
 
+    mode: str | None = None
+    """One of `MODES`, for pictures and networks that enlarge first; None: enlarge."""
+
+    ensemble: bool = False
+    """Pictures: the mean over all eight turns and flips."""
+
+    denoise: bool = False
+    """Pictures: OpenCV's denoisers behind the network; the double modes have them anyway."""
+
+    denoise_strength: float = 7.0
+    """Of non-local means, in levels, for brightness; 0 to 255."""
+
+    denoise_color: float | None = None
+    """The same for colour; None: as for brightness."""
+
+    denoise_template: int = 3
+    """Side in pixels, odd, of what non-local means compare."""
+
+    denoise_search: int = 9
+    """Side in pixels, odd, of where they look."""
+
+    denoise_bilateral: float = 50.0
+    """Both sigmas of the bilateral filter behind them; 0 leaves it out."""
+
+    denoise_as_input: int = 1
+    """Whether the double modes denoise between their passes too: 0 or 1."""
+
     def __post_init__(self) -> None:
         self._check_types()
         sizes = {"--scale": self.scale, "--height": self.height, "--size": self.size}
@@ -107,13 +139,15 @@ class RunOptions:
             raise OptionsError(f"--precision is {', '.join(PRECISIONS)}; not {self.precision!r}")
 
         self._check_encoder()
+        self._check_stills()
 
     def _check_types(self) -> None:
         """Say what a caller from Python gave wrong; times may come as any number."""
         for names, kinds, words in (
-            (("scale", "height", "crf", "batch"), int, "a whole number"),
+            (("scale", "height", "crf", "batch", *_WINDOWS), int, "a whole number"),
             (("start", "end", "duration", "preview"), (int, float, Fraction), "seconds, a number"),
             (("smooth",), (int, float), "a number, 0 to 1"),
+            (_STRENGTHS, (int, float), "a number, 0 to 255"),
             (("report", "debug_reuse"), (str, os.PathLike), "the name of a file"),
         ):
             for name in names:
@@ -172,6 +206,34 @@ class RunOptions:
                 f"--ffmpeg-encoder says everything about the encoder: leave {given[0]} out"
             )
 
+    def _check_stills(self) -> None:
+        if self.mode is not None and self.mode not in MODES:
+            raise OptionsError(f"--mode is {', '.join(MODES)}; not {self.mode!r}")
+        sizes = (self.scale, self.height, self.size)
+        if self.mode == "enhance" and any(size is not None for size in sizes):
+            raise OptionsError(
+                "--mode enhance keeps the size: leave --scale, --height and --size out, or choose "
+                "--mode enlarge"
+            )
+        for name in _STRENGTHS:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 255:
+                raise OptionsError(f"{_flag(name)} is 0 to 255, not {value:g}")
+        for name in ("denoise_template", "denoise_search"):
+            side = getattr(self, name)
+            if not 1 <= side <= 99 or side % 2 == 0:
+                raise OptionsError(f"{_flag(name)} is an odd number of pixels, 1 to 99; not {side}")
+        if self.denoise_as_input not in (0, 1):
+            raise OptionsError(f"--denoise-as-input is 0 or 1, not {self.denoise_as_input}")
+        is_double = self.mode in ("double-enhance", "double-enlarge")
+        changed = [name for name in (*_STRENGTHS, *_WINDOWS) if is_changed(self, name)]
+        if changed and not self.denoise and not is_double:
+            raise OptionsError(
+                f"{_flag(changed[0])} belongs to --denoise, and to the double modes: give one"
+            )
+        if is_changed(self, "denoise_as_input") and not is_double:
+            raise OptionsError("--denoise-as-input belongs to the double modes: leave it out")
+
     @property
     def stop(self) -> Fraction | None:
         """The end in seconds, however it was given."""
@@ -184,3 +246,39 @@ def _file(option: str, given: str | os.PathLike[str]) -> Path:
     if os.fspath(given) in ("", "-"):
         raise OptionsError(f"{option} is the name of a file, not {os.fspath(given)!r}")
     return Path(given)
+
+
+_STRENGTHS = ("denoise_strength", "denoise_color", "denoise_bilateral")
+_WINDOWS = ("denoise_template", "denoise_search", "denoise_as_input")
+
+FOR_FILMS = (
+    "start", "end", "duration", "preview", "reuse", "smooth", "batch", "deinterlace", "codec",
+    "crf", "encoder_preset", "pix_fmt", "ffmpeg_encoder", "format", "debug_reuse",
+)  # fmt: skip
+"""Options that mean nothing for a picture."""
+
+FOR_STILLS = ("mode", "ensemble", "denoise", *_STRENGTHS, *_WINDOWS)
+"""Options that mean nothing for a film."""
+
+
+def is_changed(options: RunOptions, name: str) -> bool:
+    """Whether an option has another value than its default."""
+    return bool(getattr(options, name) != getattr(RunOptions, name))
+
+
+def refuse(names: Iterable[str], path: Path, what: str) -> None:
+    """Raise OptionsError for options that were given and mean nothing for a file.
+
+    Args:
+        what: the file is, `film` or `picture`; options of the other are looked for in `names`.
+    """
+    others, owner = (FOR_STILLS, "pictures") if what == "film" else (FOR_FILMS, "films")
+    wrong = [name for name in names if name in others]
+    if wrong:
+        raise OptionsError(
+            f"{_flag(wrong[0])} is for {owner}, and {path} is a {what}: leave it out"
+        )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

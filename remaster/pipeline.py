@@ -197,10 +197,22 @@ def run(
         stop_standard_input()
 
 
-def write_report(path: Path, films: Sequence[Mapping[str, object]], *, overwrite: bool) -> None:
-    """Write what became of films as JSON. Raises OutputError, which says that they are there."""
+def write_report(
+    path: Path,
+    films: Sequence[Mapping[str, object]],
+    pictures: Sequence[Mapping[str, object]] = (),
+    *,
+    overwrite: bool,
+) -> None:
+    """Write what became of films, and of pictures, as JSON.
+
+    Raises OutputError, which says that they are there.
+    """
+    document = {"films": list(films)} if films or not pictures else {}
+    if pictures:
+        document["pictures"] = list(pictures)
     try:
-        write_document(path, {"films": list(films)}, overwrite=overwrite)
+        write_document(path, document, overwrite=overwrite)
     except OutputError as error:
         raise OutputError(f"{error} What it tells of is finished.") from error
 

@@ -30,7 +30,7 @@ from remaster.media.writer import check_output, check_place
 from remaster.media.y4m import even_rate, y4m_encoding, y4m_notes
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
-from remaster.options import LARGEST_SIDE, RunOptions
+from remaster.options import LARGEST_SIDE, RunOptions, is_changed, refuse
 from remaster.paths import default_dtype
 from remaster.released import released
 from remaster.upscale import RESAMPLER
@@ -80,6 +80,7 @@ def make_plan(
 
     `folder_to_come`: the output's folder need not be there yet.
     """
+    refuse((name for name in vars(options) if is_changed(options, name)), source_path, "film")
     source = probe(source_path)
     check_output(
         output,
@@ -107,7 +108,7 @@ def make_plan(
         sample_aspect_ratio=aspect,
     )
     name, model = choose_model(options.model, max(width / video.width, height / video.height))
-    device = _device(options.device)
+    device = choose_device(options.device)
     dtype = DTYPES.get(options.precision) or default_dtype(device, model)
     start, end = (_on_ticks(t, video.time_base) for t in _part(source, options))
     interlacing = find_interlacing(source)
@@ -257,7 +258,8 @@ def _family(path: Path) -> str:
     return path.stem.rsplit("-x", 1)[0]
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """The device that `--device` names. Raises OptionsError where there is none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -91,5 +91,5 @@ def film_document(result: RunResult) -> dict[str, object]:
 
 
 def failed_film(source: str, output: str, error: str) -> dict[str, object]:
-    """A film of a report that could not be made, and why."""
+    """A film or picture of a report that could not be made, and why."""
     return {"source": source, "output": output, "error": error}

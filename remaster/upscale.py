@@ -218,7 +218,7 @@ class Upscaler:
                 else:
                     tiles = self._chains.renewed(frame, chain, turn)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             self._keeps_features = False
         if planes is not None:
@@ -273,7 +273,7 @@ class Upscaler:
                 with torch.inference_mode():
                     done += self._all_regions(part, regions, rows)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 self._shrink(count, rows)
         return done
@@ -370,14 +370,14 @@ class Upscaler:
         try:
             return work()
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         try:
             return work()
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             raise MemoryShortage(
                 f"a picture of {self.target.width}x{self.target.height} does not fit in memory: "
@@ -536,8 +536,8 @@ def _resize_chroma(
     return resize(chroma, (shape[0], shape[1]), RESAMPLER, shift=(shift[0], shift[1]))
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    """torch raises a bare RuntimeError when the CPU's allocator fails."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran short: torch raises a bare RuntimeError when the CPU's allocator fails."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return "not enough memory" in str(error) or "can't allocate memory" in str(error)

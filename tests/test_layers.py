@@ -45,6 +45,7 @@ LEVELS = {
     "train.distributed": 2,
     "train.influence": 4,
     "stills": 5,
+    "tiling": 3,
     "denoising": 1,
     "media": 3,
     "media.piping": 3,

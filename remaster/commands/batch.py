@@ -29,12 +29,29 @@ Others are mistakes of ours, and stop with their traceback."""
 def remaster_files(work: Work, options: RunOptions, show: Show) -> int:
     """Run every job and say how it went; the exit code of the whole."""
     from remaster.pipeline import run
+    from remaster.stills import enlarge_still, still_document
 
     report = _Report(work, options) if work.folder is not None and options.report else None
     if report is not None:
         options = replace(options, report=None)  # one file tells of all films
 
+    def remaster_picture(job: Job) -> None:
+        with _folder_made(job.output.parent, made=work.folder is not None):
+            result = enlarge_still(
+                job.source,
+                job.output,
+                options,
+                progress=show.still_progress,
+                planned=show.still_plan,
+            )
+        show.still_done(result)
+        if report is not None:
+            report.add(still_document(result), is_picture=True)
+
     def remaster_file(job: Job) -> None:
+        if job.is_picture:
+            remaster_picture(job)
+            return
         with _folder_made(job.output.parent, made=work.folder is not None):
             result: RunResult = run(
                 job.source, job.output, options, progress=show.progress, planned=show.plan
@@ -45,7 +62,8 @@ def remaster_files(work: Work, options: RunOptions, show: Show) -> int:
 
     def failed(job: Job, error: RemasterError) -> None:
         if report is not None:
-            report.add(failed_film(str(job.source), str(job.output), one_line(error)))
+            document = failed_film(str(job.source), str(job.output), one_line(error))
+            report.add(document, is_picture=job.is_picture)
 
     def left(job: Job) -> str:
         is_pipe = job.output == Path("-")
@@ -57,7 +75,7 @@ def remaster_files(work: Work, options: RunOptions, show: Show) -> int:
 
 
 class _Report:
-    """What became of several films in one file, written anew after each."""
+    """What became of several films and pictures in one file, written anew after each."""
 
     def __init__(self, work: Work, options: RunOptions) -> None:
         """Raises OptionsError and OutputError for a file that cannot be written."""
@@ -66,16 +84,17 @@ class _Report:
         assert options.report is not None
         self._path, self._overwrite = options.report, options.overwrite
         self._films: list[dict[str, object]] = []
+        self._pictures: list[dict[str, object]] = []
         for job in work.jobs:
             check_side_files(job.source, job.output, options, folder_to_come=True)
 
-    def add(self, film: dict[str, object]) -> None:
-        """Tell of one more film. Raises OutputError."""
+    def add(self, document: dict[str, object], *, is_picture: bool = False) -> None:
+        """Tell of one more film or picture. Raises OutputError."""
         from remaster.pipeline import write_report
 
-        self._films.append(film)
+        (self._pictures if is_picture else self._films).append(document)
         _make(list(reversed(_missing(self._path.parent))))
-        write_report(self._path, self._films, overwrite=self._overwrite)
+        write_report(self._path, self._films, self._pictures, overwrite=self._overwrite)
         self._overwrite = True  # it is ours by now
 
 

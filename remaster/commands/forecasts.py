@@ -26,6 +26,7 @@ from remaster.media.streams import plan_streams
 from remaster.options import RunOptions
 from remaster.pipeline import within_memory
 from remaster.plan import Plan, make_plan
+from remaster.stills import StillPlan, plan_still, seconds_for
 from remaster.trial import Forecast, forecast
 
 __all__ = ["forecast_files"]
@@ -40,6 +41,13 @@ def forecast_files(work: Work, options: RunOptions, progress: str) -> int:
     expected: list[Forecast] = []
 
     def forecast_file(job: Job) -> None:
+        if job.is_picture:
+            still = plan_still(
+                job.source, job.output, options, folder_to_come=work.folder is not None
+            )
+            about = _still_document(still)
+            say(json.dumps(about) if progress == "json" else _still_words(about))
+            return
         plan = make_plan(job.source, job.output, options, folder_to_come=work.folder is not None)
         plan = within_memory(plan, options)
         expected.append(forecast(plan, job.output, options))
@@ -116,6 +124,44 @@ def _document(plan: Plan, job: Job, container: str, expected: Forecast) -> dict[
             "about": _about([expected]),
         },
     }
+
+
+def _still_document(plan: StillPlan) -> dict[str, Any]:
+    still = plan.still
+    return {
+        "event": "forecast",
+        "input": str(still.path),
+        "output": str(plan.output),
+        "size": [still.width, still.height],
+        "output_size": list(plan.size),
+        "model": plan.model_name,
+        "device": str(plan.device),
+        "precision": str(plan.dtype).removeprefix("torch."),
+        "mode": plan.mode,
+        "bit_depth": plan.bit_depth,
+        "alpha": still.has_alpha,
+        "notes": list(plan.notes),
+        "forecast": {"seconds": seconds_for(plan)},
+    }
+
+
+def _still_words(found: Mapping[str, Any]) -> str:
+    size, size_out = ("x".join(map(str, found[key])) for key in ("size", "output_size"))
+    alpha = ", alpha kept" if found["alpha"] else ""
+    mode = f", mode {found['mode']}" if found["mode"] is not None else ""
+    facts = [
+        ("picture", f"{size} to {size_out}, {found['bit_depth']} bits a channel{alpha}"),
+        ("network", f"{found['model']} on {found['device']}, {found['precision']}{mode}"),
+        *(("note", note) for note in found["notes"]),
+        ("forecast", f"about {clock(found['forecast']['seconds'])}"),
+    ]
+    return "\n".join(
+        [
+            clean(f"{found['input']} -> {found['output']}"),
+            *columns([(what, clean(words)) for what, words in facts], indent=2),
+            "  nothing was written",
+        ]
+    )
 
 
 REUSE = {

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from remaster.commands.console import clean
 from remaster.errors import OptionsError, SourceError
+from remaster.options import STILLS_WRITTEN
 
-__all__ = ["VIDEO_SUFFIXES", "Job", "Work", "find_work", "natural_key"]
+__all__ = ["PICTURE_SUFFIXES", "VIDEO_SUFFIXES", "Job", "Work", "find_work", "natural_key"]
 
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".divx", ".ts", ".m2ts", ".mts",
@@ -20,6 +21,14 @@ VIDEO_SUFFIXES = frozenset({
     ".y4m", ".h264", ".264", ".hevc", ".h265", ".265", ".vc1", ".ivf", ".obu",
 })  # fmt: skip
 """What is taken from a folder; a file that is named itself is always tried."""
+
+PICTURE_SUFFIXES = frozenset({
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif",
+})  # fmt: skip
+"""Pictures, and what is taken from a folder that holds no videos."""
+
+PICTURES_KEPT = (".png", ".webp", ".tif", ".tiff")
+"""Endings, all without loss, that a picture in a folder takes over; others become .png."""
 
 KEPT = (".mkv", ".mp4", ".mov", ".webm")
 """Endings that an output takes over from its input."""
@@ -32,10 +41,11 @@ _OWN_REMAINS = re.compile(r".\.(unverified|finished)(-\d+)?$")
 
 @dataclass(frozen=True)
 class Job:
-    """One film to make."""
+    """One film, or picture, to make."""
 
     source: Path
     output: Path
+    is_picture: bool = False
 
 
 @dataclass
@@ -44,13 +54,13 @@ class Work:
 
     jobs: list[Job] = field(default_factory=list)
     left_alone: list[Path] = field(default_factory=list)
-    """Files and links in the folders that are no videos by their names."""
+    """Files and links in the folders that, by their names, are not what is looked for there."""
 
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     """Folders, and what is in them, that could not be read, and why."""
 
     folder: Path | None = None
-    """Where the films go, when the command line means more than one file."""
+    """Where everything goes, when the command line means more than one file."""
 
 
 def find_work(
@@ -64,7 +74,8 @@ def find_work(
 
     Args:
         inputs: files and folders, as given; folders are searched with their sub-folders, which
-            come again in the output.
+            come again in the output. One that holds videos is a folder of films, whose pictures
+            are left alone; else its pictures are meant.
         output: a file for one file, else a folder, which need not exist.
         named: the format of all outputs, as in `mkv`, whatever their inputs end in.
         holds: whether a file with this ending (`.mp4`) holds what the encoder makes; an input's
@@ -72,13 +83,13 @@ def find_work(
 
     Raises:
         OptionsError: two inputs would become one output, or a folder was needed.
-        SourceError: the folders hold no video.
+        SourceError: the folders hold no video and no picture.
     """
     target = Path(output)
     _check_place(target)
     several = len(inputs) > 1 or _is_folder(inputs[0])
     if not several and not target.is_dir() and not output.endswith(("/", os.sep)):
-        return Work([Job(inputs[0], target)])
+        return Work([Job(inputs[0], target, _is_still(inputs[0], target))])
     if Path("-") in (target, *inputs):
         raise OptionsError(
             "a pipe holds one film, and standard input has no name: give one input, and -o a file "
@@ -91,7 +102,7 @@ def find_work(
         if _is_folder(given):
             _check_apart(given, target)
             under = Path() if len(inputs) == 1 else Path(given.resolve().name)
-            for path in _videos(given, target, work):
+            for path in _searched(given, target, work):
                 work.jobs.append(
                     _job(path, target / under / path.relative_to(given), ending, holds)
                 )
@@ -99,7 +110,7 @@ def find_work(
             work.jobs.append(_job(given, target / given.name, ending, holds))
     if not work.jobs and not work.unreadable:
         named = " and ".join(str(path) for path in inputs)
-        raise SourceError(f"{named}: no video is there, by the endings of the names")
+        raise SourceError(f"{named}: no video and no picture is there, by the endings of the names")
     _drop_repeated(work)
     _check_collisions(work.jobs)
     return work
@@ -141,10 +152,11 @@ def _check_folder(target: Path) -> None:
         return
     if target.exists():
         raise OptionsError(f"--output {target} is a file: several inputs need a folder")
-    if target.suffix.lower() in WRITTEN:
+    if target.suffix.lower() in (*WRITTEN, *STILLS_WRITTEN):
+        what = "film" if target.suffix.lower() in WRITTEN else "picture"
         raise OptionsError(
-            f"--output {target} is the name of a film, and several inputs need a folder: leave the "
-            f"{target.suffix} out"
+            f"--output {target} is the name of a {what}, and several inputs need a folder: leave "
+            f"the {target.suffix} out"
         )
 
 
@@ -153,12 +165,14 @@ def _check_apart(given: Path, target: Path) -> None:
         raise OptionsError(f"--output {target} is the input folder itself: choose another")
 
 
-def _videos(folder: Path, target: Path, work: Work) -> Iterator[Path]:
-    """Videos in a folder and below, in natural order; the rest is noted in `work`.
+def _searched(folder: Path, target: Path, work: Work) -> Iterator[Path]:
+    """Videos in a folder and below, or else pictures, in natural order; the rest is noted in
+    `work`.
 
     Links to folders are left alone, so that none leads in circles, and so is where we write.
     """
-    found: list[Path] = []
+    videos: list[Path] = []
+    pictures: list[Path] = []
     waiting = [folder]
     while waiting:
         current = waiting.pop()
@@ -175,21 +189,37 @@ def _videos(folder: Path, target: Path, work: Work) -> Iterator[Path]:
                     if not (target.is_dir() and path.samefile(target)):
                         waiting.append(path)
                 elif path.is_file() and _is_video(path):
-                    found.append(path)
+                    videos.append(path)
+                elif path.is_file() and _is_picture(path):
+                    pictures.append(path)
                 else:
                     work.left_alone.append(path)
             except OSError as error:  # its folder may be listed and not entered
                 work.unreadable.append((path, error.strerror or "no reason given"))
+    if videos:
+        work.left_alone += pictures
     work.left_alone.sort(key=natural_key)
-    yield from sorted(found, key=natural_key)
+    yield from sorted(videos or pictures, key=natural_key)
 
 
 def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES and not _OWN_REMAINS.search(path.stem)
 
 
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and not _OWN_REMAINS.search(path.stem)
+
+
+def _is_still(source: Path, output: Path) -> bool:
+    """Whether one file is a picture; of a GIF, which may move, the output decides."""
+    is_film = source.suffix.lower() == ".gif" and output.suffix.lower() not in STILLS_WRITTEN
+    return source.suffix.lower() in PICTURE_SUFFIXES and not is_film
+
+
 def _job(source: Path, output: Path, ending: str | None, holds: Callable[[str], bool]) -> Job:
     suffix = source.suffix.lower()
+    if suffix in PICTURE_SUFFIXES:
+        return Job(source, output.with_suffix(suffix if suffix in PICTURES_KEPT else ".png"), True)
     if ending is None and suffix in KEPT and holds(suffix):
         return Job(source, output)
     return Job(source, output.with_suffix(ending or ".mkv"))

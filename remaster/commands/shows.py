@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from remaster.commands.console import clean, columns, one_line, say, tell
+from remaster.commands.console import clean, columns, one_line, say, size_words, tell
 from remaster.commands.inputs import Work
 from remaster.errors import RemasterError
 from remaster.report import result_fields
@@ -18,6 +18,7 @@ from remaster.report import result_fields
 if TYPE_CHECKING:
     from remaster.pipeline import Progress, RunResult
     from remaster.plan import Plan
+    from remaster.stills import StillPlan, StillResult
 
 __all__ = ["SHOWS", "Failure", "Show", "Summary"]
 
@@ -75,6 +76,16 @@ class Show:
             if warning not in self.told:
                 tell(f"warning: {self._named(clean(warning))}")
 
+    def still_plan(self, plan: StillPlan) -> None:
+        """It is decided what is done with a picture."""
+        self.told = plan.notes
+
+    def still_progress(self, done: int, total: int) -> None:
+        """Another tile of a picture is computed."""
+
+    def still_done(self, result: StillResult) -> None:
+        """The picture is finished."""
+
     def error(self, error: RemasterError) -> None:
         """The file cannot be done."""
         tell(f"remaster: {self._named(one_line(error))}")
@@ -97,9 +108,12 @@ class Bar(Show):
         """Notes to the name of the file that they were first told for."""
 
     def batch(self, work: Work) -> None:
-        """Say how many films go where, and what is left alone."""
-        films = f"{len(work.jobs)} films" if len(work.jobs) != 1 else "1 film"
-        tell(f"{films} to {clean(str(work.folder))}{_left_alone(work.left_alone)}")
+        """Say how many films and pictures go where, and what is left alone."""
+        pictures = sum(job.is_picture for job in work.jobs)
+        counts = {"film": len(work.jobs) - pictures, "picture": pictures}
+        said = [f"{n} {what}{'s' * (n != 1)}" for what, n in counts.items() if n]
+        left = _left_alone(work.left_alone, "pictures" if pictures else "videos")
+        tell(f"{' and '.join(said) or '0 films'} to {clean(str(work.folder))}{left}")
 
     def begin(self, source: Path, number: int = 1, count: int = 1) -> None:
         """Wait with the bar until something is known."""
@@ -116,18 +130,43 @@ class Bar(Show):
             f"{str(plan.dtype).removeprefix('torch.')}, "
             f"{plan.encoding.codec} {plan.encoding.pixel_format}"
         )
-        self._tell_notes(plan)
+        self._tell_notes(plan.notes)
         self.bar = _bar(self.source.name, disable=None)
 
-    def _tell_notes(self, plan: Plan) -> None:
+    def still_plan(self, plan: StillPlan) -> None:
+        """Say what is done with a picture, in a line, and what is lost."""
+        still, place = plan.still, f"[{self.number}/{self.count}] " if self.count > 1 else ""
+        mode = f" ({plan.mode})" if plan.mode is not None else ""
+        tell(
+            f"{place}{clean(still.path.name)}: {still.width}x{still.height} to "
+            f"{plan.size[0]}x{plan.size[1]} with {clean(plan.model_name)}{mode} on {plan.device}, "
+            f"{str(plan.dtype).removeprefix('torch.')}, {plan.bit_depth} bits a channel"
+        )
+        self._tell_notes(plan.notes)
+        self.bar = _bar(self.source.name, disable=None, unit=" tiles")
+
+    def still_progress(self, done: int, total: int) -> None:
+        """Move the bar."""
+        self.bar.total = total
+        self.bar.update(done - self.bar.n)
+
+    def still_done(self, result: StillResult) -> None:
+        """Report, in a line."""
+        self.bar.close()
+        say(
+            f"{clean(str(result.plan.output))}: {result.plan.size[0]}x{result.plan.size[1]} in "
+            f"{result.seconds:.1f} s, {size_words(result.bytes)}, verified"
+        )
+
+    def _tell_notes(self, notes: tuple[str, ...]) -> None:
         """Every note; those of a file before in a word, since a season's are all alike."""
-        self.told = plan.notes
-        before = self._told_for.get(plan.notes) if plan.notes else None
+        self.told = notes
+        before = self._told_for.get(notes) if notes else None
         if before is not None:
             tell(f"notes: as for {clean(before)}")
             return
-        self._told_for[plan.notes] = plan.source.path.name
-        for note in plan.notes:
+        self._told_for[notes] = self.source.name
+        for note in notes:
             tell(f"note: {clean(note)}")
 
     def progress(self, state: Progress) -> None:
@@ -192,6 +231,29 @@ class Lines(Show):
         """Say what came of it."""
         self._say("done", **result_fields(result))
 
+    def still_plan(self, plan: StillPlan) -> None:
+        """Say what is decided."""
+        self._say(
+            "plan",
+            size=plan.size,
+            model=plan.model_name,
+            device=str(plan.device),
+            notes=plan.notes,
+        )
+
+    def still_progress(self, done: int, total: int) -> None:
+        """Say how far it is."""
+        self._say("progress", tiles=done, total=total)
+
+    def still_done(self, result: StillResult) -> None:
+        """Say what came of it."""
+        self._say(
+            "done",
+            output=str(result.plan.output),
+            bytes=result.bytes,
+            seconds=round(result.seconds, 3),
+        )
+
     def error(self, error: RemasterError) -> None:
         """Say why it cannot be done."""
         self._say("error", message=one_line(error))
@@ -218,7 +280,7 @@ def _emit(event: str, **fields: object) -> None:
     tell(json.dumps({"event": event, **fields}))
 
 
-def _bar(name: str, disable: bool | None) -> Any:
+def _bar(name: str, disable: bool | None, unit: str = " frames") -> Any:
     """A progress bar on standard error; with `disable` None only on a terminal."""
     from tqdm import tqdm
 
@@ -227,7 +289,7 @@ def _bar(name: str, disable: bool | None) -> Any:
     shown = clean(name).encode(encoding, "backslashreplace").decode(encoding)
     knows_width = shutil.get_terminal_size((0, 0)).columns > 0  # some terminals say 0
     return tqdm(
-        unit=" frames",
+        unit=unit,
         desc=shown if len(shown) <= LONGEST_LABEL else f"{shown[: LONGEST_LABEL - 3]}...",
         file=cast("TextIO", stream),
         disable=True if stream is None else disable,
@@ -238,12 +300,12 @@ def _bar(name: str, disable: bool | None) -> Any:
     )
 
 
-def _left_alone(paths: Sequence[Path]) -> str:
+def _left_alone(paths: Sequence[Path], what: str) -> str:
     if not paths:
         return ""
     named = ", ".join(clean(path.name) for path in paths[:NAMED_AT_MOST])
     more = len(paths) - NAMED_AT_MOST
-    return f"; left alone, by their names no videos: {named}" + (
+    return f"; left alone, by their names no {what}: {named}" + (
         f" and {more} more" if more > 0 else ""
     )
 
