@@ -13,11 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from remaster.color import convert
-from remaster.metrics import luma, psnr, ssim
 from remaster.models import Network
 from remaster.resampling import resize
 from remaster.train.degrade import DAMAGES, downscale, to_uint8, to_ycc
-from remaster.train.evaluate import enlarge
+from remaster.train.evaluate import clean_values, enlarge, mean_values
 from remaster.train.pairs import PairSettings
 from remaster.train.sources import Picture
 
@@ -94,30 +93,24 @@ def held_from(pictures: Sequence[Picture], settings: PairSettings, seed: int) ->
 def validate(model: Network, held: Sequence[Held]) -> dict[str, float]:
     """Means over held-out pictures; empty where there are none.
 
-    PSNR and SSIM on 8-bit luma as `remaster evaluate`, the gain over bicubic, and flicker: mean
-    change, in levels, between two exposures that differ by noise.
+    The measures of `remaster evaluate`, the gain over bicubic, and flicker: mean change, in levels,
+    between two exposures that differ by noise.
     """
-    totals: dict[str, list[float]] = {}
     generator = torch.Generator().manual_seed(0)
+    every = []
     for each in held:
-        border = model.scale
-        sr = to_uint8(enlarge(model, each.lq)).float() / 255
         size = (each.gt.shape[-2], each.gt.shape[-1])
-        cubic = to_uint8(resize(each.lq, size, "catmull-rom")).float() / 255
-        truth = luma(each.gt)
-        ours = psnr(luma(sr), truth, border=border)
+        gt = to_uint8(each.gt)
+        own = clean_values(to_uint8(enlarge(model, each.lq)), gt, model.scale)
+        cubic = clean_values(to_uint8(resize(each.lq, size, "catmull-rom")), gt, model.scale)
         exposures = [
-            enlarge(model, (each.lq + NOISE * torch.randn(each.lq.shape, generator=generator)))
+            enlarge(model, each.lq + NOISE * torch.randn(each.lq.shape, generator=generator))
             for _ in range(2)
         ]
-        for name, value in (
-            ("psnr", ours),
-            ("over_bicubic", ours - psnr(luma(cubic), truth, border=border)),
-            ("ssim", ssim(luma(sr), truth, border=border)),
-            ("flicker", (exposures[0] - exposures[1]).abs().mean() * 255),
-        ):
-            totals.setdefault(name, []).append(float(value))
-    return {name: sum(values) / len(values) for name, values in totals.items()}
+        flicker = float((exposures[0] - exposures[1]).abs().mean() * 255)
+        gain = own["psnr_y"] - cubic["psnr_y"]
+        every.append({**own, "gain_psnr_y": gain, "flicker": flicker})
+    return mean_values(every)
 
 
 @torch.inference_mode()
@@ -150,9 +143,9 @@ def draw_curve(log: Path, path: Path) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.strip()]
     losses = [(line["iteration"], sum(line["losses"].values())) for line in lines]
     scores = [
-        (line["iteration"], line["validation"]["psnr"])
+        (line["iteration"], line["validation"]["psnr_y"])
         for line in lines
-        if line.get("validation", {}).get("psnr") is not None
+        if line.get("validation", {}).get("psnr_y") is not None
     ]
     picture = Image.new("RGB", (960, 540), "white")
     draw = ImageDraw.Draw(picture)

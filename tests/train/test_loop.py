@@ -73,8 +73,8 @@ def test_a_training_leaves_weights_scores_a_sheet_and_a_curve(folder: Path) -> N
     assert str(folder) not in json.dumps(card.trained)
     (line,) = (own.folder / "metrics.jsonl").read_text().splitlines()
     scores = json.loads(line)["validation"]
-    assert {"psnr", "over_bicubic", "ssim", "flicker"} <= set(scores)
-    assert scores["psnr"] > 10
+    assert {"psnr_y", "gain_psnr_y", "ssim_y", "edge_psnr", "flicker"} <= set(scores)
+    assert scores["psnr_y"] > 10
     for name in ("sheet.png", "curve.png"):
         with Image.open(own.folder / name) as picture:
             assert min(picture.size) > 100
