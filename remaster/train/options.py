@@ -137,6 +137,8 @@ class TrainOptions:
         if wrong:
             raise OptionsError(f"a recipe has no number {wrong[0]!r}")
         changes = dict(self.changes)
+        if changes.get("arch", recipe.arch) != recipe.arch:
+            recipe = replace(recipe, network={})
         for name in ("network", "losses", "last_losses"):
             if name in changes:
                 changes[name] = {**getattr(recipe, name), **changes[name]}
@@ -149,8 +151,9 @@ class TrainOptions:
     @property
     def network(self) -> dict[str, Any]:
         """The configuration of the network."""
-        own = SIZES[self.size][self.enlargement] if self.recipe == "default" else {}
-        return {"scale": self.enlargement, **own, **self.resolved.network}
+        recipe = self.resolved
+        own = SIZES[self.size].get(self.enlargement, {}) if recipe.arch == "celnet" else {}
+        return {"scale": self.enlargement, **own, **recipe.network}
 
     @property
     def folder(self) -> Path:

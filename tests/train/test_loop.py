@@ -225,6 +225,14 @@ def test_x4_begins_from_the_trunk_of_x2(folder: Path) -> None:
     assert float((begun - trunk).abs().max()) < 2e-3  # one small step away
 
 
+@pytest.mark.parametrize("arch", ["upconv_7", "upcunet"])
+def test_other_networks_are_trained_by_any_recipe(folder: Path, arch: str) -> None:
+    changes = {"arch": arch, "batch": 1, "patch": 32}
+    own = options(folder, recipe="resnet-anime", scale=2, changes=changes, iterations=1)
+    fit(own, quiet)
+    assert load_model(own.output)[1].arch == arch
+
+
 def test_without_vgg_the_card_names_what_stood_in(folder: Path) -> None:
     own = options(
         folder,
