@@ -37,6 +37,7 @@ LEVELS = {
     "train.cleaning": 4,
     "train.shards": 4,
     "train.alignment": 4,
+    "train.registration": 2,
     "train.pairs": 4,
     "train.analog": 2,
     "train.degrade": 4,

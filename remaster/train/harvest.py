@@ -9,6 +9,7 @@ always decoded by our own reader, in the film's own matrix, depth and siting.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,14 +21,27 @@ from numpy.typing import NDArray
 
 from remaster.color import code_scale, decode_planes
 from remaster.frames import Frame
-from remaster.media.fields import Fields
-from remaster.media.interlacing import Interlacing, find_interlacing
+from remaster.media.fields import Fields, Order
+from remaster.media.interlacing import find_interlacing
 from remaster.media.probe import Source, probe
 from remaster.media.reader import FieldReport, read_frames
 from remaster.train.cleaning import luma_of
 from remaster.train.sources import Picture
 
-__all__ = ["Still", "harvest", "harvest_film"]
+__all__ = [
+    "GRID",
+    "Forward",
+    "Look",
+    "Luma",
+    "Still",
+    "cell_means",
+    "harvest",
+    "harvest_film",
+    "looks_at",
+    "luma_plane",
+    "picture_box",
+    "shows_same_drawing",
+]
 
 Luma = NDArray[np.float32]
 """(H, W) levels of 255."""
@@ -35,7 +49,7 @@ Luma = NDArray[np.float32]
 SPARE = 1.3
 """Stretches for each frame that is wanted: some hold nothing but fades and repeats."""
 
-LEAST_SECONDS = 0.5
+LEAST_SECONDS = 0.75
 """Of a stretch."""
 
 LOOKS = (2, 3)
@@ -47,6 +61,12 @@ WALKED = 24
 NEAR = (-6, -3, 0, 3, 6)
 """Frames around one that tell whether it lies in a fade. Those before a keyframe are dear to decode
 and left out."""
+
+NEAR_SECONDS = 10
+"""Up to which a film is read on rather than seeked in: keyframes are as far apart."""
+
+HELD_FRAMES = 24
+"""That are kept of what was read last."""
 
 GRID = (36, 64)
 """Cells of a picture by which drawings are told apart."""
@@ -92,7 +112,7 @@ class Still:
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     """What a frame showed when it was looked at."""
 
     seconds: Fraction
@@ -138,12 +158,15 @@ def harvest_film(
     places = _stretches(source, count, begin, end)
     stretches = _looks(source, places, rng)
     looks = [look for stretch in stretches for look in stretch]
-    box = _box(looks)
+    box = picture_box(looks)
     chosen = _thinned(_chosen(stretches, _least_sharpness(looks)), count, rng)
     interlacing = find_interlacing(source) if chosen else None
+    is_woven = interlacing is not None and interlacing.may_be_combed
+    film = Forward(source, interlacing.order if interlacing is not None and is_woven else None)
+    is_video = interlacing is not None and interlacing.kind == "interlaced"
     for candidates in chosen:
         for look in candidates:
-            picture = _decoded(source, look.seconds, interlacing)
+            picture = _decoded(film, look.seconds, is_video=is_video)
             if picture is not None:
                 yield Still(float(look.seconds), np.ascontiguousarray(picture[box]))
                 break
@@ -170,18 +193,19 @@ def _stretches(source: Source, count: int, begin: float, end: float) -> list[tup
 
 def _looks(
     source: Source, places: Sequence[tuple[float, float]], rng: np.random.Generator
-) -> list[list[_Look]]:
+) -> list[list[Look]]:
     """A few looks into each stretch; frames that cannot be decoded are passed over."""
     video = None if source.may_restart else _open_by_decord(source.path)
     if video is not None:
         found = _looks_by_decord(video, places, rng)
         if any(found):
             return found
+    film = Forward(source)
     return [
         [
             look
             for seconds in np.sort(rng.uniform(begin, end, LOOKS[0]))
-            for look in _looks_by_reader(source, Fraction(float(seconds)).limit_denominator(10**6))
+            for look in looks_at(film, Fraction(float(seconds)).limit_denominator(10**6))
         ]
         for begin, end in places
     ]
@@ -202,17 +226,21 @@ def _open_by_decord(path: Path) -> Any:
 
 def _looks_by_decord(
     video: Any, places: Sequence[tuple[float, float]], rng: np.random.Generator
-) -> list[list[_Look]]:
+) -> list[list[Look]]:
     """Looks at keyframes where a stretch has some; nothing where decord fails."""
     starts = np.array([video.get_frame_timestamp(n)[0] for n in range(len(video))])
     keyframes = {int(n) for n in video.get_key_indices()}
     found = []
+    last = -1  # decord would seek back to what was read
     for begin, end in places:
         numbers = np.flatnonzero((starts >= begin) & (starts < end))
         looks = []
-        for number in _candidates(numbers, keyframes, rng):
+        for number in _candidates(numbers[numbers > last], keyframes, rng):
             is_keyframe = number in keyframes
             near = [number + each for each in NEAR if each >= 0 or not is_keyframe]
+            if near[0] <= last:
+                continue
+            last = near[-1]
             within = [each for each in near if 0 <= each < len(video)]
             try:
                 batch = video.get_batch(within).asnumpy()
@@ -236,20 +264,54 @@ def _candidates(
     return sorted(picked | set(others[: max(0, least - len(picked))]))
 
 
-def _looks_by_reader(source: Source, seconds: Fraction) -> Iterator[_Look]:
+class Forward:
+    """Frames of a film at rising times: read on where the next is near, seeked where it is far."""
+
+    def __init__(self, source: Source, order: Order | None = None) -> None:
+        self.source = source
+        self._order = order
+        self._frames: Iterator[Frame] = iter(())
+        self._fields = FieldReport()
+        self._held: deque[tuple[Fraction, Frame, bool]] = deque(maxlen=HELD_FRAMES)
+
+    def between(self, begin: Fraction, end: Fraction) -> list[Frame]:
+        """The frames with begin <= seconds < end, a few at most."""
+        return [frame for frame, _ in self.judged(begin, end)]
+
+    def judged(self, begin: Fraction, end: Fraction) -> list[tuple[Frame, bool]]:
+        """(frame, whether one of its fields had to be made) of `between`."""
+        held = self._held
+        if not held or not held[0][0] < begin < held[-1][0] + NEAR_SECONDS:
+            held.clear()
+            self._frames = read_frames(
+                self.source,
+                start=max(begin, Fraction(0)),
+                deinterlace=self._order,
+                fields=self._fields,
+            )
+        while not held or held[-1][0] < end:
+            made = self._fields.interpolated
+            frame = next(self._frames, None)
+            if frame is None:
+                break
+            seconds = frame.pts * self.source.video.time_base
+            held.append((seconds, frame, self._fields.interpolated > made))
+        return [(frame, is_made) for seconds, frame, is_made in held if begin <= seconds < end]
+
+
+def looks_at(film: Forward, seconds: Fraction) -> Iterator[Look]:
     """The look at a time; none behind the last frame."""
-    video = source.video
-    before = -NEAR[0] / (video.frame_rate or Fraction(25))
-    start = max(seconds - before, Fraction(0))
-    first = list(itertools.islice(read_frames(source, start=start), NEAR[-1] - NEAR[0] + 1))
-    own = next((n for n, each in enumerate(first) if each.pts * video.time_base >= seconds), None)
+    video = film.source.video
+    step = 1 / (video.frame_rate or Fraction(25))
+    near = film.between(seconds + (NEAR[0] - 1) * step, seconds + (NEAR[-1] + 1) * step)
+    own = next((n for n, each in enumerate(near) if each.pts * video.time_base >= seconds), None)
     if own is not None:
-        within = [own + each for each in NEAR if 0 <= own + each < len(first)]
-        lumas = [_luma_plane(source, first[n]) for n in within]
-        yield _look(first[own].pts * video.time_base, False, lumas, within.index(own))
+        within = [own + each for each in NEAR if 0 <= own + each < len(near)]
+        lumas = [luma_plane(film.source, near[n]) for n in within]
+        yield _look(near[own].pts * video.time_base, False, lumas, within.index(own))
 
 
-def _luma_plane(source: Source, frame: Frame) -> Luma:
+def luma_plane(source: Source, frame: Frame) -> Luma:
     """The luma, or the green, of a frame."""
     video = source.video
     is_rgb = video.color.matrix == "rgb"
@@ -258,16 +320,16 @@ def _luma_plane(source: Source, frame: Frame) -> Luma:
     return ((codes - np.float32(offset)) * np.float32(255 / scale)).clip(0, 255)
 
 
-def _look(seconds: Fraction, is_keyframe: bool, lumas: Sequence[Luma], own: int) -> _Look:
+def _look(seconds: Fraction, is_keyframe: bool, lumas: Sequence[Luma], own: int) -> Look:
     """Of one of the frames of `NEAR`."""
     luma = lumas[own]
     across, down = _edges(luma.T), _edges(luma)
     strong = max(across[0], down[0])
-    return _Look(
+    return Look(
         seconds,
         is_keyframe,
         sharpness=min(across[1], down[1]),
-        cells=_means(luma, GRID),
+        cells=cell_means(luma, GRID),
         shows_something=bool(luma.mean() > BLACK and luma.std() > FLAT and strong > FAINT),
         is_fading=any(_is_fading(*three) for three in zip(lumas, lumas[1:], lumas[2:])),
         rows=np.quantile(luma, 0.98, axis=1).astype(np.float32),
@@ -290,7 +352,7 @@ def _edges(luma: Luma) -> tuple[float, float]:
     return rise, float(np.minimum(steepest[strong] / over_four[strong], 1).mean())
 
 
-def _means(luma: Luma, size: tuple[int, int]) -> Luma:
+def cell_means(luma: Luma, size: tuple[int, int]) -> Luma:
     """(rows, columns) means of nearly equal cells."""
     height, width = luma.shape
     rows = np.linspace(0, height, min(size[0], height) + 1).astype(int)[:-1]
@@ -308,13 +370,13 @@ def _is_fading(first: Luma, middle: Luma, last: Luma) -> bool:
     size = (first.shape[0] // 4, first.shape[1] // 4)
     if min(size) < 1:
         return False
-    a, b, c = (_means(luma, size) for luma in (first, middle, last))
+    a, b, c = (cell_means(luma, size) for luma in (first, middle, last))
     change = np.abs(c - a)
     beside = np.abs(b - (a + c) / 2)
     return bool(change.mean() > FADING_LEVELS and beside.mean() < FADING * change.mean())
 
 
-def _box(looks: Sequence[_Look]) -> tuple[slice, slice]:
+def picture_box(looks: Sequence[Look]) -> tuple[slice, slice]:
     """The part of the frame, in even pixels, that is not black all through the film."""
     seen = [look for look in looks if look.shows_something]
     if not seen:
@@ -336,14 +398,14 @@ def _without_bars(brightest: Luma) -> slice:
     return slice(first + first % 2, end - end % 2)
 
 
-def _least_sharpness(looks: Sequence[_Look]) -> float:
+def _least_sharpness(looks: Sequence[Look]) -> float:
     values = [look.sharpness for look in looks if look.shows_something and not look.is_fading]
     if not values:
         return 0.0
     return min(BLURRED * float(np.median(values)), float(np.quantile(values, 0.25)))
 
 
-def _chosen(stretches: Sequence[Sequence[_Look]], least: float) -> list[list[_Look]]:
+def _chosen(stretches: Sequence[Sequence[Look]], least: float) -> list[list[Look]]:
     """Of each stretch the usable looks, the best first; only drawings that were not taken yet."""
     taken: list[Luma] = []
     chosen = []
@@ -354,7 +416,7 @@ def _chosen(stretches: Sequence[Sequence[_Look]], least: float) -> list[list[_Lo
             if look.shows_something
             and not look.is_fading
             and look.sharpness >= least
-            and not any(_is_same(look.cells, cells) for cells in taken)
+            and not any(shows_same_drawing(look.cells, cells) for cells in taken)
         ]
         if usable:
             chosen.append(sorted(usable, key=lambda look: -look.rank))
@@ -362,29 +424,28 @@ def _chosen(stretches: Sequence[Sequence[_Look]], least: float) -> list[list[_Lo
     return chosen
 
 
-def _is_same(one: Luma, other: Luma) -> bool:
+def shows_same_drawing(one: Luma, other: Luma) -> bool:
     """Whether two frames show one drawing but for a small part, in whatever light."""
     apart = one - other
     apart = np.abs(apart - np.median(apart))
     return bool((apart > OTHER_LEVELS).mean() < OTHER_SHARE)
 
 
-def _thinned(chosen: list[list[_Look]], count: int, rng: np.random.Generator) -> list[list[_Look]]:
+def _thinned(chosen: list[list[Look]], count: int, rng: np.random.Generator) -> list[list[Look]]:
     """`count` of them by lot, in order."""
     kept = sorted(rng.permutation(len(chosen))[:count])
     return [chosen[n] for n in kept]
 
 
-def _decoded(source: Source, seconds: Fraction, interlacing: Interlacing | None) -> Picture | None:
+def _decoded(film: Forward, seconds: Fraction, *, is_video: bool) -> Picture | None:
     """The frame at a time, (H, W, 3); None where its two fields show two moments."""
-    is_woven = interlacing is not None and interlacing.may_be_combed
-    order = interlacing.order if interlacing is not None and is_woven else None
+    source = film.source
     half = 1 / (source.video.frame_rate or Fraction(25)) / 2
-    start, fields = max(seconds - half, Fraction(0)), FieldReport()
-    frame = next(read_frames(source, start=start, deinterlace=order, fields=fields), None)
-    if frame is None or fields.interpolated:
+    near = film.judged(seconds - half, seconds + 4 * half)
+    if not near:
         return None
-    if interlacing is not None and interlacing.kind == "interlaced" and _is_combed(source, frame):
+    frame, is_made = near[0]
+    if is_made or (is_video and _is_combed(source, frame)):
         return None
     planes = [plane[None] for plane in frame.planes]
     rgb = decode_planes(planes, source.video.layout, source.video.color, "rgb")[0]
