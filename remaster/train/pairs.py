@@ -540,7 +540,8 @@ def _kept(
 
 
 def _read(paths: Sequence[Path], scale: int) -> Pool:
-    lq, gt = (np.load(path, mmap_mode="r") for path in paths)
+    # Plain views of the maps: slicing a memmap itself takes several times as long.
+    lq, gt = (np.asarray(np.load(path, mmap_mode="r")) for path in paths)
     if lq.shape[-1] * scale != gt.shape[-1] or len(lq) != len(gt):
         raise ValueError("arrays of two pools")
     return Pool(lq, gt, scale)

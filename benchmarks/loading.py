@@ -1,0 +1,116 @@
+"""How fast training pairs are made and handed out, and how long a training waits for them.
+
+    python benchmarks/loading.py --data FOLDER [--scale 2] [--side 64] [--step-ms 60]
+
+Three tables: pairs a second for every damage (processor seconds beside it, since machines are
+shared), batches a second of a finished pool by size of batch and patch, and, for a training step of
+`--step-ms`, the share of its time that goes into waiting for a batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from remaster.train.degrade import DAMAGES, DOWNSCALES
+from remaster.train.pairs import PairSettings, Picture, Pool, open_pool
+
+PICTURES = {".png", ".jpg", ".webp"}
+BATCHES = ((16, 32), (16, 48), (32, 48), (32, 64), (64, 64))
+"""(pairs, side of a patch)."""
+
+
+class Stack(list[Picture]):
+    """Pictures in memory with the folders they came from."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        paths = sorted(p for p in folder.rglob("*") if p.suffix in PICTURES)
+        chosen = paths[:: max(len(paths) // count, 1)][:count]
+        super().__init__(np.asarray(Image.open(path).convert("RGB")) for path in chosen)
+        self.sources = [path.parent.name for path in chosen]
+
+
+@dataclass(frozen=True)
+class Building:
+    """One pool made."""
+
+    damage: str
+    pairs: int
+    seconds: float
+    cpu_seconds: float
+
+    def row(self) -> str:
+        rate, cpu_rate = self.pairs / self.seconds, self.pairs / self.cpu_seconds
+        return f"| {self.damage} | {rate:.0f} | {cpu_rate:.0f} |"
+
+
+def build(
+    folder: Path, pictures: Stack, damages: dict[str, float], given: argparse.Namespace
+) -> tuple[Pool, Building]:
+    """A pool of one mixture of damages; without drawings, which are made once."""
+    settings = PairSettings(
+        given.scale, given.side, given.pairs, DOWNSCALES, damages, drawn=given.drawn
+    )
+    began, cpu = time.perf_counter(), time.process_time()
+    pool = open_pool(
+        folder,
+        {},
+        lambda: pictures,
+        settings,
+        seed=0,
+        progress=lambda _: None,
+        workers=given.workers,
+    )
+    took, cpu_took = time.perf_counter() - began, time.process_time() - cpu
+    return pool, Building(" + ".join(damages), given.pairs, took, cpu_took)
+
+
+def seconds_of_batch(pool: Pool, size: int, patch: int, repeats: int = 60) -> float:
+    """Median of one `Pool.batch`."""
+    rng = np.random.default_rng(0)
+    pool.batch(size, patch, rng)
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        pool.batch(size, patch, rng)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="a folder of pictures")
+    parser.add_argument("--pictures", type=int, default=60)
+    parser.add_argument("--pairs", type=int, default=1200)
+    parser.add_argument("--scale", type=int, default=2)
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--drawn", type=float, default=0.0)
+    parser.add_argument("--workers", type=int, default=0, help="0: as many as torch has threads")
+    parser.add_argument("--step-ms", type=float, default=60.0, help="what a training step takes")
+    given = parser.parse_args()
+    pictures = Stack(given.data, given.pictures)
+    threads = given.workers or torch.get_num_threads()
+    print(f"{len(pictures)} pictures, x{given.scale}, crops of {given.side}, {threads} threads\n")
+    print("| damage | pairs/s | pairs a processor second |\n|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("clean", *DAMAGES):
+            pool, building = build(Path(folder), pictures, {name: 1.0}, given)
+            print(building.row(), flush=True)
+        print("\n| batch | batches/s | waiting, of a step |\n|---|---|---|")
+        for size, patch in BATCHES:
+            if patch > given.side:
+                continue
+            seconds = seconds_of_batch(pool, size, patch)
+            waiting = seconds / (seconds + given.step_ms / 1000)
+            print(f"| {size} x {patch} | {1 / seconds:.0f} | {waiting:.1%} |")
+
+
+if __name__ == "__main__":
+    main()
