@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from remaster.checkpoint import Card, load_model, read_card
 from remaster.commands.console import say, tell
-from remaster.errors import DataError, OptionsError, SourceError
+from remaster.errors import DataError, OptionsError, OutputError, SourceError
 from remaster.models import Network
 from remaster.released import released
 from remaster.train.crops import Crops, draw_crops
@@ -101,8 +102,10 @@ def evaluate(options: EvaluateOptions) -> None:
     """Measure, tell how far it is, say the table, and write what is asked for.
 
     Raises:
-        OptionsError: a model is not for a scale that is asked for. CheckpointError: a file holds no
-        weights. DataError: there is nothing to measure on. OSError: the folder cannot be written.
+        OptionsError: a model is not for a scale that is asked for.
+        CheckpointError: a file holds no weights.
+        DataError: there is nothing to measure on.
+        OutputError: the folder cannot be written to.
     """
     networks, cards = load_models(options.models, options.scales)
     trials = make_trials(options, networks)
@@ -110,7 +113,8 @@ def evaluate(options: EvaluateOptions) -> None:
     for line in seen_before(cards, files):
         tell(f"warning: {line}")
     if options.output is not None:
-        options.output.mkdir(parents=True, exist_ok=True)
+        with _named(options.output):
+            options.output.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     rows, crops = measured(trials, files, options)
     headline = trials[0].protocol.measures[0]
     summaries = summarize(rows, headline)
@@ -118,12 +122,25 @@ def evaluate(options: EvaluateOptions) -> None:
     document = {"setup": title, **as_document(rows, summaries)}
     table = f"{title}\n\n{as_table(summaries, headline)}"
     say(json.dumps(document) if options.as_json else table)
-    if options.output is not None:
+    if options.output is None:
+        return
+    with _named(options.output):
         write_text(options.output / "table.md", f"{table}\n")
         write_text(options.output / "values.csv", as_csv(rows))
         write_text(options.output / "results.json", f"{json.dumps(document, indent=1)}\n")
         write_crops(options.output / "crops.png", crops, rows, headline)
-        tell(f"wrote {options.output}: table.md, values.csv, results.json, crops.png")
+    tell(f"wrote {options.output}: table.md, values.csv, results.json, crops.png")
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """What the system refuses there, in a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written to ({error.strerror}); give another folder with --output"
+        ) from error
 
 
 def load_models(

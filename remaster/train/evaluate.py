@@ -47,6 +47,7 @@ from remaster.train.degrade import age, downscale
 VIDEOS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts", ".vob", ".m4v", ".mpg"}
 
 DAMAGES: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {"mixed": age}
+"""For the table of `degrade`, which takes its place."""
 
 KERNELS = ("box", "catmull-rom", "lanczos", "triangle")
 LEAST_SIDE = 64

@@ -11,6 +11,7 @@ import numpy as np
 
 from remaster.denoising import sharpened
 from remaster.errors import DataError
+from remaster.train.alignment import aligned_pairs
 from remaster.train.options import TrainOptions
 from remaster.train.pairs import PairSettings, Pictures, Pool, open_pool, pool_of_pairs
 from remaster.train.recipes import Recipe
@@ -127,8 +128,6 @@ def _of_releases(
     options: TrainOptions, releases: tuple[Path, Path], settings: PairSettings, log: Log
 ) -> Material:
     """From an old and a better release of one show; the last tenth of it is held out."""
-    from remaster.train.alignment import aligned_pairs
-
     found: list[tuple[Picture, Picture]] = []
 
     def aligned() -> Sequence[tuple[Picture, Picture]]:
