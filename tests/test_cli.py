@@ -113,6 +113,15 @@ def test_a_picture_becomes_a_larger_one(tmp_path: Path) -> None:
     assert (silent.exit_code, silent.output) == (0, "")
 
 
+def test_what_a_picture_loses_is_said_once(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    Image.new("RGBA", (9, 9)).save(source)
+    for progress, label in (("bar", "note: "), ("none", "warning: ")):
+        result = call("run", source, "-o", tmp_path / "b.jpg", "-y", "--progress", progress)
+        said = [line for line in result.output.splitlines() if "alpha" in line]
+        assert len(said) == 1 and said[0].startswith(label), result.output
+
+
 def test_a_folder_of_pictures(tmp_path: Path) -> None:
     book = tmp_path / "book"
     for name in ("page 10.jpg", "page 2.png", "ch2/page 1.webp", "ch2/x.tif"):
