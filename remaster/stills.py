@@ -68,8 +68,11 @@ class StillPlan:
     denoises_between: bool
     """The double modes: between their passes too."""
 
+    losses: tuple[str, ...]
+    """What the output does not hold, in words: one note for all, and one for the denoisers."""
+
     notes: tuple[str, ...]
-    """What is lost, said before work starts."""
+    """What is noteworthy, the losses first; said before work starts."""
 
     @property
     def bit_depth(self) -> int:
@@ -129,10 +132,12 @@ def plan_still(
         ensemble=options.ensemble,
         denoising=denoising,
         denoises_between=options.denoise_as_input == 1,
+        losses=(),
         notes=(),
     )
     _check_memory(plan)
-    return replace(plan, notes=tuple(_notes(plan)))
+    losses = tuple(_losses(plan))
+    return replace(plan, losses=losses, notes=(*losses, *_notes(plan)))
 
 
 def enlarge_still(
@@ -336,7 +341,7 @@ def at_scale(model: SRCNN | MSRCNN, scale: int) -> Network:
 def _denoised(colors: Pixels, how: Denoising) -> Pixels:
     """The same depth; the filters themselves work in 8 bits, on three colours."""
     is_deep = colors.dtype == np.uint16
-    shallow = np.rint(colors / 257).astype(np.uint8) if is_deep else colors
+    shallow = ((colors.astype(np.uint32) + 128) // 257).astype(np.uint8) if is_deep else colors
     channels = colors.shape[2]
     found: Pixels = denoised(shallow if channels == 3 else shallow.repeat(3, 2), how)
     if channels == 1:
@@ -387,13 +392,17 @@ def _check_memory(plan: StillPlan) -> None:
         )
 
 
-def _notes(plan: StillPlan) -> Iterator[str]:
-    still, model = plan.still, plan.model
+def _losses(plan: StillPlan) -> Iterator[str]:
+    still = plan.still
     lost = [*still.notes, *losses_of(plan.output.suffix, still.pixels, still.labels)]
     if lost:
         yield "; ".join(lost)
     if plan.denoising is not None and plan.bit_depth == 16:
         yield "OpenCV's denoisers work in 8 bits: what they give of these 16 has no more"
+
+
+def _notes(plan: StillPlan) -> Iterator[str]:
+    still, model = plan.still, plan.model
     if isinstance(model, (SRCNN, MSRCNN)):
         return
     reached = (still.width * model.scale, still.height * model.scale)

@@ -14,15 +14,26 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
-from remaster import pipeline
+from remaster import pipeline, stills
 from remaster.cli import Seconds, main
 from remaster.media.probe import probe
+from remaster.options import FOR_STILLS
 from tests.clips import make_clip
 
 
 def call(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def make_picture(path: Path, size: tuple[int, int]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (200, 120, 40)).save(path)
+    return path
+
+
+FOR_STILLS_UNSAID = {name: getattr(pipeline.RunOptions, name) for name in FOR_STILLS}
 
 
 def commands() -> dict[str, click.Command]:
@@ -61,8 +72,119 @@ def test_every_option_of_a_run_reaches_it(monkeypatch: pytest.MonkeyPatch, tmp_p
         "pix_fmt": "yuv420p10le", "start": Fraction(125, 2), "end": None,
         "duration": Fraction(10), "preview": None, "overwrite": True, "format": "mkv",
         "deinterlace": "auto",
-        "ffmpeg_encoder": None,
+        "ffmpeg_encoder": None, **FOR_STILLS_UNSAID,
     }  # fmt: skip
+
+
+def test_every_option_for_pictures_reaches_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = {}
+
+    def fake(source: Path, output: Path, options: pipeline.RunOptions, **_: object) -> None:
+        seen.update(vars(options), source=source, output=output)
+        raise pipeline.SourceError("enough")
+
+    monkeypatch.setattr(stills, "enlarge_still", fake)
+    said: dict[str, object] = {
+        "mode": "double-enlarge", "denoise_strength": 9.0, "denoise_color": 3.0,
+        "denoise_template": 5, "denoise_search": 11, "denoise_bilateral": 20.0,
+        "denoise_as_input": 0,
+    }  # fmt: skip
+    flags = [x for name, value in said.items() for x in (f"--{name.replace('_', '-')}", value)]
+    result = call("run", "a.png", "-o", "b.png", *flags, "--ensemble", "--denoise", "-s", 3)
+    assert result.exit_code == 1
+    said |= {"ensemble": True, "denoise": True, "scale": 3, "source": Path("a.png")}
+    assert seen.items() >= said.items()
+    assert set(FOR_STILLS_UNSAID) <= set(said)
+
+
+def test_a_picture_becomes_a_larger_one(tmp_path: Path) -> None:
+    source = make_picture(tmp_path / "page.png", (30, 20))
+    result = call("run", source, "-o", tmp_path / "big.png", "-s", 4)
+    assert result.exit_code == 0, result.output
+    for word in ("30x20 to 120x80 with fast-x4", "8 bits a channel", "verified"):
+        assert word in result.output
+    with Image.open(tmp_path / "big.png") as image:
+        assert image.size == (120, 80)
+    again = call("run", source, "-o", tmp_path / "big.png")
+    assert again.exit_code == 1 and "-y" in again.stderr
+    silent = call("run", source, "-o", tmp_path / "big.png", "-y", "--progress", "none")
+    assert (silent.exit_code, silent.output) == (0, "")
+
+
+def test_what_a_picture_loses_is_said_once(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    Image.new("RGBA", (9, 9)).save(source)
+    for progress, label in (("bar", "note: "), ("none", "warning: ")):
+        result = call("run", source, "-o", tmp_path / "b.jpg", "-y", "--progress", progress)
+        said = [line for line in result.output.splitlines() if "alpha" in line]
+        assert len(said) == 1 and said[0].startswith(label), result.output
+
+
+def test_a_folder_of_pictures(tmp_path: Path) -> None:
+    book = tmp_path / "book"
+    for name in ("page 10.jpg", "page 2.png", "ch2/page 1.webp", "ch2/x.tif"):
+        make_picture(book / name, (12, 10))
+    (book / "bad.png").write_bytes(b"\x89PNG")
+    (book / "notes.txt").touch()
+    report = tmp_path / "did.json"
+    result = call("run", book, "-o", tmp_path / "big", "--report", report)
+    assert result.exit_code == 3, result.output
+    written = {str(p.relative_to(tmp_path / "big")) for p in (tmp_path / "big").rglob("*.*")}
+    assert written == {"ch2/page 1.webp", "ch2/x.tif", "page 2.png", "page 10.png"}
+    assert "5 pictures to" in result.stderr and "no pictures: notes.txt" in result.stderr
+    assert "4 done, 1 failed" in result.stdout
+    told = json.loads(report.read_text())["pictures"]
+    assert [Path(each["source"]).name for each in told] == [
+        "bad.png", "page 1.webp", "x.tif", "page 2.png", "page 10.jpg",
+    ]  # fmt: skip
+    assert "error" in told[0] and told[1]["output_size_px"] == [24, 20]
+
+
+def test_films_and_pictures_in_one_command(tmp_path: Path) -> None:
+    film = make_clip(tmp_path / "a.mkv", frames=2)
+    page = make_picture(tmp_path / "b.png", (12, 10))
+    result = call("run", film, page, "-o", tmp_path / "hd", "--progress", "json")
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in (tmp_path / "hd").iterdir()) == ["a.mkv", "b.png"]
+    events = [json.loads(line) for line in result.stderr.splitlines()]
+    told = [(e["event"], Path(e["input"]).name) for e in events if "input" in e]
+    assert told[-3:] == [("plan", "b.png"), ("progress", "b.png"), ("done", "b.png")]
+    for flags in (["--crf", "20"], ["--ensemble"]):
+        refused = call("run", film, page, "-o", tmp_path / "again", *flags)
+        assert refused.exit_code == 2 and "leave it out" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment"),
+    [
+        (["--codec", "libx264"], {}),
+        (["--reuse", "drawings"], {}),
+        (["--start", "0"], {}),
+        ([], {"REMASTER_RUN_CRF": "20"}),
+    ],
+)
+def test_options_of_films_are_refused_for_pictures_even_at_their_defaults(
+    tmp_path: Path, flags: list[str], environment: dict[str, str]
+) -> None:
+    source = make_picture(tmp_path / "a.png", (8, 8))
+    command = ["run", str(source), "-o", str(tmp_path / "b.png"), *flags]
+    result = CliRunner().invoke(main, command, env=environment)
+    assert result.exit_code == 2
+    assert "is for films" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_a_dry_run_of_a_picture(tmp_path: Path) -> None:
+    source = make_picture(tmp_path / "a.png", (40, 30))
+    result = call("run", source, "-o", tmp_path / "b.jpg", "--dry-run")
+    assert result.exit_code == 0, result.output
+    for word in ("40x30 to 80x60", "quality 95", "about", "nothing was written"):
+        assert word in result.stdout
+    found = call("run", source, "-o", tmp_path / "b.png", "--dry-run", "--progress", "json")
+    assert json.loads(found.stdout)["forecast"]["seconds"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_a_run_reports_what_it_did(tmp_path: Path) -> None:

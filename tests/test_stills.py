@@ -85,6 +85,12 @@ def test_a_deep_ramp_stays_deep_and_rises(tmp_path: Path) -> None:
             assert len(np.unique(middle[:, 0])) > 700  # 8 bits have 256
             if model == "lanczos":
                 assert (np.diff(middle, axis=0) >= 0).all()
+        found = enlarged(  # x2, then Lanczos
+            source, tmp_path / "b.png", size=(700, 21), model="bicubic", overwrite=True
+        )
+        places = (np.arange(700) + 0.5) * 400 / 700 - 0.5
+        wanted = np.interp(places, np.arange(400), row)
+        assert np.abs(found[10, 9:-9, 0] - wanted[9:-9]).max() < 20  # a level of 8 bits is 257
 
 
 @pytest.mark.parametrize("endings", [("png", "tif"), ("tif", "png"), ("png", "png")])
@@ -283,6 +289,44 @@ def test_the_double_modes_step_by_step(tmp_path: Path) -> None:
             source, tmp_path / "d.png", mode="double-enlarge", denoise_as_input=between, **common
         )
         assert np.abs(found.astype(int) - denoised(half)).mean() < 0.5
+
+
+def test_halving_skips_no_softening(tmp_path: Path) -> None:
+    """The double enlargement's last step is OpenCV's cubic kernel, not widened."""
+    cv2 = pytest.importorskip("cv2")
+    common: dict[str, Any] = {"model": weights(tmp_path, arch="srcnn"), "overwrite": True}
+    source = picture(tmp_path / "a.png", noise(20, 30))
+    once = picture(tmp_path / "m.png", enlarged(source, tmp_path / "b.png", **common))
+    twice = enlarged(once, tmp_path / "c.png", mode="enlarge", **common)
+    half = cv2.resize(twice, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_CUBIC)
+    found = enlarged(
+        source, tmp_path / "d.png", mode="double-enlarge", denoise_as_input=0,
+        denoise_strength=0.0, denoise_bilateral=0.0, **common,
+    )  # fmt: skip
+    assert np.abs(found.astype(int) - half).max() <= 1
+
+
+def test_an_ensemble_is_the_same_from_every_side(tmp_path: Path) -> None:
+    source = picture(tmp_path / "a.png", noise(14, 20))
+    turned = picture(tmp_path / "t.png", np.rot90(noise(14, 20)))
+    for is_same in (False, True):
+        options = {"ensemble": is_same, "overwrite": True}
+        one = enlarged(source, tmp_path / "b.png", **options).astype(int)
+        other = np.rot90(enlarged(turned, tmp_path / "b.png", **options), -1).astype(int)
+        assert (np.abs(one - other).max() <= 1) == is_same
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("auto", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_precision_is_as_it_is_asked_for(
+    tmp_path: Path, precision: str, dtype: torch.dtype
+) -> None:
+    source = picture(tmp_path / "a.png", smooth())
+    options = RunOptions(precision=precision)
+    assert plan_still(source, tmp_path / "b.png", options).dtype == dtype
+    found = enlarged(source, tmp_path / "b.png", precision=precision)
+    assert np.abs(found - enlarged(source, tmp_path / "c.png").astype(int)).max() <= 8
 
 
 def test_denoising_is_what_its_options_say(tmp_path: Path) -> None:

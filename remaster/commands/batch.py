@@ -29,13 +29,14 @@ Others are mistakes of ours, and stop with their traceback."""
 def remaster_files(work: Work, options: RunOptions, show: Show) -> int:
     """Run every job and say how it went; the exit code of the whole."""
     from remaster.pipeline import run
-    from remaster.stills import enlarge_still, still_document
 
     report = _Report(work, options) if work.folder is not None and options.report else None
     if report is not None:
         options = replace(options, report=None)  # one file tells of all films
 
     def remaster_picture(job: Job) -> None:
+        from remaster.stills import enlarge_still, still_document
+
         with _folder_made(job.output.parent, made=work.folder is not None):
             result = enlarge_still(
                 job.source,

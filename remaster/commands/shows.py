@@ -78,13 +78,15 @@ class Show:
 
     def still_plan(self, plan: StillPlan) -> None:
         """It is decided what is done with a picture."""
-        self.told = plan.notes
 
     def still_progress(self, done: int, total: int) -> None:
         """Another tile of a picture is computed."""
 
     def still_done(self, result: StillResult) -> None:
         """The picture is finished."""
+        for loss in result.plan.losses:
+            if loss not in self.told:
+                tell(f"warning: {self._named(clean(loss))}")
 
     def error(self, error: RemasterError) -> None:
         """The file cannot be done."""
@@ -153,6 +155,7 @@ class Bar(Show):
     def still_done(self, result: StillResult) -> None:
         """Report, in a line."""
         self.bar.close()
+        super().still_done(result)
         say(
             f"{clean(str(result.plan.output))}: {result.plan.size[0]}x{result.plan.size[1]} in "
             f"{result.seconds:.1f} s, {size_words(result.bytes)}, verified"

@@ -95,14 +95,20 @@ class Still:
         return 8 * self.pixels.dtype.itemsize
 
 
-def read_still(path: Path) -> Still:
+def read_still(path: Path, *, is_ours: bool = False) -> Still:
     """A picture file, turned as it is looked at.
+
+    `is_ours`: it was just written, so that its size is true, however large.
 
     Raises:
         SourceError: it is missing, damaged, moves, or holds what is not read.
     """
     data = _bytes(path)
-    with _understood(path), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with (
+        _understood(path),
+        _any_size(is_ours),
+        Image.open(io.BytesIO(data), formats=FORMATS) as image,
+    ):
         _check_single(path, image)
         exif = _exif(image)
         orientation = exif.pop(ORIENTATION, 1)
@@ -149,6 +155,17 @@ def _understood(path: Path) -> Iterator[None]:
         ) from error
     except _BROKEN as error:
         raise SourceError(f"{path} is damaged and cannot be read as a picture: {error}") from error
+
+
+@contextmanager
+def _any_size(is_ours: bool) -> Iterator[None]:
+    """Lift Pillow's bound, which it keeps for all, where it does not apply."""
+    bound = Image.MAX_IMAGE_PIXELS
+    try:
+        Image.MAX_IMAGE_PIXELS = None if is_ours else bound
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = bound
 
 
 def _check_single(path: Path, image: Image.Image) -> None:

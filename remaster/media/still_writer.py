@@ -101,7 +101,7 @@ def _held(pixels: Pixels, kind: str) -> Pixels:
 def _check(partial: Path, output: Path, pixels: Pixels, kind: str) -> None:
     """Read the file back: every pixel where it keeps them exactly, else the size."""
     try:
-        found = read_still(partial).pixels
+        found = read_still(partial, is_ours=True).pixels
     except SourceError as error:
         raise VerificationError(f"{output} cannot be read back ({error}): report this") from error
     same = found.shape[:2] == pixels.shape[:2]

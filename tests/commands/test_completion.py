@@ -26,7 +26,7 @@ def completed(words: str) -> list[str]:
 
 def test_commands_and_options() -> None:
     assert completed("remaster pro") == ["probe"]
-    assert completed("remaster run --mo") == ["--model"]
+    assert completed("remaster run --mo") == ["--model", "--mode"]
     assert {"--preview", "--precision", "--progress"} == set(completed("remaster run --pr"))
 
 

@@ -95,7 +95,7 @@ def test_one_file_goes_where_it_is_told(tmp_path: Path) -> None:
         assert [job.output for job in work.jobs] == [tmp_path / expected]
 
 
-@pytest.mark.parametrize("output", ["hd.mkv", "hd.MP4", "notes"])
+@pytest.mark.parametrize("output", ["hd.mkv", "hd.MP4", "hd.png", "notes"])
 def test_several_inputs_need_a_folder(tmp_path: Path, output: str) -> None:
     touch(tmp_path, "in/a.mkv", "notes")
     with pytest.raises(OptionsError, match="need a folder"):
@@ -108,6 +108,54 @@ def test_an_ending_that_cannot_hold_the_film_becomes_mkv(tmp_path: Path) -> None
         [tmp_path / "in"], str(tmp_path / "hd"), holds=lambda suffix: suffix != ".webm"
     )
     assert [job.output.name for job in work.jobs] == ["a.mkv", "b.mp4"]
+
+
+def test_a_folder_of_pictures_comes_again_without_loss(tmp_path: Path) -> None:
+    book = tmp_path / "book"
+    touch(book, "p10.PNG", "p2.jpg", "ch2/p1.webp", "ch2/p2.TIFF", "p3.bmp", "p4.gif", "a.txt")
+    touch(book, ".hidden.png", "x.unverified.png")
+    work = find_work([book], str(tmp_path / "big"))
+    assert list(found(work, book).items()) == [
+        ("ch2/p1.webp", "ch2/p1.webp"),
+        ("ch2/p2.TIFF", "ch2/p2.tiff"),
+        ("p2.jpg", "p2.png"),
+        ("p3.bmp", "p3.png"),
+        ("p4.gif", "p4.png"),
+        ("p10.PNG", "p10.png"),
+    ]
+    assert all(job.is_picture for job in work.jobs)
+    assert [path.name for path in work.left_alone] == ["a.txt", "x.unverified.png"]
+
+
+def test_a_folder_with_videos_is_one_of_films(tmp_path: Path) -> None:
+    touch(tmp_path, "s1/ep1.mkv", "s1/cover.png", "s1/art/a.jpg", "art/1.png")
+    work = find_work([tmp_path / "s1", tmp_path / "art"], str(tmp_path / "hd"))
+    assert [
+        (str(job.output.relative_to(tmp_path / "hd")), job.is_picture) for job in work.jobs
+    ] == [
+        ("s1/ep1.mkv", False),
+        ("art/1.png", True),
+    ]
+    assert [path.name for path in work.left_alone] == ["a.jpg", "cover.png"]
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "is_picture"),
+    [
+        ("a.png", "b.png", True), ("a.JPG", "b.webp", True), ("a.png", "b.mkv", True),
+        ("a.gif", "b.png", True), ("a.gif", "b.mkv", False), ("a.mkv", "b.png", False),
+        ("-", "-", False),
+    ],
+)  # fmt: skip
+def test_what_one_file_is(tmp_path: Path, source: str, output: str, is_picture: bool) -> None:
+    (job,) = find_work([Path(source)], output).jobs
+    assert job.is_picture == is_picture
+
+
+def test_two_pictures_for_one_output_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.jpg", "a.png")
+    with pytest.raises(OptionsError, match="would both become"):
+        find_work([tmp_path / "in"], str(tmp_path / "hd"))
 
 
 def test_links_lead_nowhere_in_circles(tmp_path: Path) -> None:

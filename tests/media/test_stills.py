@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
-from remaster.errors import OutputError, SourceError
+from remaster.errors import OutputError, SourceError, VerificationError
 from remaster.media.still_reader import Labels, read_still
 from remaster.media.still_writer import losses_of, write_still
 
@@ -251,6 +252,53 @@ def test_transparency_is_laid_on_white_where_there_is_none(tmp_path: Path) -> No
     found = read_still(tmp_path / "a.jpg").pixels
     assert found[0, 0].max() < 3 and found[15, 0].min() > 252
     assert any("white" in words for words in losses_of(".jpg", pixels, Labels()))
+
+
+def test_what_is_larger_than_any_source_is_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    path = tmp_path / "a.png"
+    write_still(path, noise(20, 20, 3), Labels(), overwrite=False)
+    assert Image.MAX_IMAGE_PIXELS == 50
+    with pytest.raises(SourceError, match="million pixels"):
+        read_still(path)
+
+
+def test_what_others_would_not_read_is_not_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writers = {"png": lambda file, *_: file.write(b"\x89PNG")}
+    monkeypatch.setattr("remaster.media.still_writer._WRITERS", writers)
+    with pytest.raises(VerificationError, match="cannot be read back"):
+        write_still(tmp_path / "a.png", noise(4, 4, 3), Labels(), overwrite=False)
+
+    def another(file: io.BufferedWriter, pixels: NDArray[np.uint8], *_: object) -> None:
+        Image.fromarray(255 - pixels).save(file, "PNG")
+
+    monkeypatch.setattr("remaster.media.still_writer._WRITERS", {"png": another})
+    with pytest.raises(VerificationError, match="does not hold"):
+        write_still(tmp_path / "a.png", noise(4, 4, 3), Labels(), overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_deep_transparency_by_a_colour_is_alpha(tmp_path: Path) -> None:
+    pixels = noise(5, 5, 3, 16)
+    path = tmp_path / "a.png"
+    write_still(path, pixels, Labels(), overwrite=False)
+    data, key = path.read_bytes(), pixels[2, 3].astype(">u2").tobytes()
+    chunk = struct.pack(">I", 6) + b"tRNS" + key + struct.pack(">I", zlib.crc32(b"tRNS" + key))
+    path.write_bytes(data.replace(data[33:], chunk + data[33:]))
+    found = read_still(path).pixels
+    assert found.shape == (5, 5, 4) and np.array_equal(found[..., :3], pixels)
+    assert found[2, 3, 3] == 0 and found[0, 0, 3] == 65535
+
+
+def test_lab_becomes_colours(tmp_path: Path) -> None:
+    Image.new("LAB", (6, 6), (200, 128, 128)).save(tmp_path / "a.tif")
+    found = read_still(tmp_path / "a.tif")
+    assert found.notes == ("LAB becomes R'G'B'",)
+    assert np.ptp(found.pixels[0, 0].astype(int)) < 6 and found.pixels[0, 0, 0] > 150
 
 
 def test_nothing_is_replaced_and_nothing_left_over(tmp_path: Path) -> None:
