@@ -351,6 +351,7 @@ class Training:
         trained |= {
             "sources": list(self.material.sources),
             "held_out": list(self.material.held_out),
+            "held_files": list(self.material.held_files),
             "iterations": self.iteration,
             "seconds": round(self.seconds),
             "precision": str(self.trainer.precision).removeprefix("torch."),

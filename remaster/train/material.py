@@ -44,6 +44,10 @@ class Material:
     """Folders that were learnt from."""
 
     held_out: tuple[str, ...]
+    """Folders that were held out, all or part of them."""
+
+    held_files: tuple[str, ...] = ()
+    """Folder and name of every picture held out."""
 
 
 class Sharpened:
@@ -121,7 +125,8 @@ def open_material(options: TrainOptions, recipe: Recipe, log: Log) -> Material:
     )
     chosen = _spread(range(len(kept_back)), SCORED)
     pairs = held_from([kept_back[i] for i in chosen], settings, options.seed)
-    return Material(pool, pairs, learnt, held_out)
+    names = tuple(sorted(f"{file.source}/{file.path.name}" for file in held))
+    return Material(pool, pairs, learnt, held_out, names)
 
 
 def _of_releases(
