@@ -2,10 +2,10 @@
 
     python benchmarks/loading.py --data FOLDER [--scale 2] [--side 64] [--step-ms 60]
 
-Three tables: pairs a second for every damage (processor seconds beside it, since machines are
-shared), batches a second of a finished pool by size of batch and patch, and the share of a training's
-time that goes into waiting for them, if a step on 16 patches of 48 takes `--step-ms` and others take
-time by their pixels.
+Two tables: pairs a second for every damage (processor seconds beside it, since machines are
+shared), and batches a second of a finished pool by size of batch and patch, with the share of a
+training's time that goes into waiting for them, if a step on 16 patches of 48 takes `--step-ms` and
+others take time by their pixels.
 """
 
 from __future__ import annotations
