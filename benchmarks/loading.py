@@ -2,9 +2,10 @@
 
     python benchmarks/loading.py --data FOLDER [--scale 2] [--side 64] [--step-ms 60]
 
-Three tables: pairs a second for every damage (processor seconds beside it, since machines are
-shared), batches a second of a finished pool by size of batch and patch, and, for a training step of
-`--step-ms`, the share of its time that goes into waiting for a batch.
+Two tables: pairs a second for every damage (processor seconds beside it, since machines are
+shared), and batches a second of a finished pool by size of batch and patch, with the share of a
+training's time that goes into waiting for them, if a step on 16 patches of 48 takes `--step-ms` and
+others take time by their pixels.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--drawn", type=float, default=0.0)
     parser.add_argument("--workers", type=int, default=0, help="0: as many as torch has threads")
-    parser.add_argument("--step-ms", type=float, default=60.0, help="what a training step takes")
+    parser.add_argument("--step-ms", type=float, default=60.0, help="of 16 patches of 48")
     given = parser.parse_args()
     pictures = Stack(given.data, given.pictures)
     threads = given.workers or torch.get_num_threads()
@@ -103,12 +104,13 @@ def main() -> None:
         for name in ("clean", *DAMAGES):
             pool, building = build(Path(folder), pictures, {name: 1.0}, given)
             print(building.row(), flush=True)
-        print("\n| batch | batches/s | waiting, of a step |\n|---|---|---|")
+        print("\n| batch | batches/s | waiting |\n|---|---|---|")
         for size, patch in BATCHES:
             if patch > given.side:
                 continue
             seconds = seconds_of_batch(pool, size, patch)
-            waiting = seconds / (seconds + given.step_ms / 1000)
+            step = given.step_ms / 1000 * size * patch**2 / (16 * 48**2)
+            waiting = seconds / (seconds + step)
             print(f"| {size} x {patch} | {1 / seconds:.0f} | {waiting:.1%} |")
 
 

@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -392,8 +392,9 @@ def _whole_blocks(size: int, settings: PairSettings) -> int:
 
 
 def _choice(shares: Mapping[str, float], rng: np.random.Generator) -> str:
-    weights = np.array(list(shares.values()), np.float64)
-    return list(shares)[rng.choice(len(weights), p=weights / weights.sum())]
+    names = sorted(shares)  # a table means the same in any order
+    weights = np.array([shares[name] for name in names], np.float64)
+    return names[rng.choice(len(names), p=weights / weights.sum())]
 
 
 def _crops(
@@ -516,7 +517,11 @@ def _kept(
     progress: Callable[[int], None],
 ) -> Pool:
     """What lies in `folder` if it fits its description, else made; the description is last."""
-    wanted = {"format": FORMAT, "settings": asdict(settings), "seed": seed, **described}
+    numbers = vars(settings) | {
+        "kernels": dict(settings.kernels),
+        "damages": dict(settings.damages),
+    }
+    wanted = {"format": FORMAT, "settings": numbers, "seed": seed, **described}
     text = json.dumps(wanted, indent=1, sort_keys=True)
     note, paths = folder / "pool.json", [folder / "lq.npy", folder / "gt.npy"]
     if note.is_file() and note.read_text(errors="replace") == text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,23 @@ def test_every_kernel_and_only_the_chosen_one_is_used(tmp_path: Path, kernel: st
     assert off[..., 6:-6, 6:-6].max() < 0.005  # at their borders crops know their neighbours
 
 
+def test_kernels_vary_in_width_where_pictures_are_augmented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blurs: list[float] = []
+
+    def shrunk(rgb: torch.Tensor, scale: int, kernel: str, kernel_blur: float) -> torch.Tensor:
+        blurs.append(kernel_blur)
+        return downscale(rgb, scale, kernel, kernel_blur)
+
+    monkeypatch.setattr(module, "downscale", shrunk)
+    opened(tmp_path / "varied", numbers(count=100))
+    assert 0.95 <= min(blurs) < 0.99 < 1.01 < max(blurs) <= 1.05
+    blurs.clear()
+    opened(tmp_path / "plain", numbers(augment=False))
+    assert set(blurs) == {1.0}
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_pairs_still_show_the_same_thing(tmp_path: Path, damage: str) -> None:
     pool = opened(tmp_path, numbers(damages={damage: 1.0}))
@@ -171,6 +189,16 @@ def test_threads_do_not_change_a_pool_and_seeds_do(tmp_path: Path) -> None:
     one = opened(tmp_path / "one", wanted)
     assert same(one, opened(tmp_path / "two", wanted, workers=3))
     assert not same(one, opened(tmp_path / "other", wanted, seed=4))
+
+
+def test_a_table_means_the_same_in_any_order(tmp_path: Path) -> None:
+    shares = {"box": 0.5, "lanczos": 0.2, "mitchell": 0.3}
+    turned = dict(reversed(shares.items()))
+    pools = [
+        opened(tmp_path / str(i), numbers(kernels=MappingProxyType(table)))
+        for i, table in enumerate((shares, turned))
+    ]
+    assert same(*pools)
 
 
 def test_a_pool_is_made_once_for_one_description(tmp_path: Path) -> None:
