@@ -11,6 +11,8 @@ others take time by their pixels.
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ import torch
 from PIL import Image
 
 from remaster.train.degrade import DAMAGES, DOWNSCALES
+from remaster.train.loop import fit
+from remaster.train.options import TrainOptions
 from remaster.train.pairs import PairSettings, Picture, Pool, open_pool
 
 PICTURES = {".png", ".jpg", ".webp"}
@@ -85,6 +89,18 @@ def seconds_of_batch(pool: Pool, size: int, patch: int, repeats: int = 60) -> fl
     return float(np.median(times))
 
 
+def train(recipe: str, data: Path, seconds: float) -> tuple[float, float]:
+    """Iterations a second of a real training, and the share of its time spent waiting."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = TrainOptions(
+            (data,), Path(folder, "w.safetensors"), recipe=recipe, max_seconds=seconds, pool=600
+        )
+        fit(options, lambda line: print(f"  {line}", file=sys.stderr))
+        log = (options.folder / "metrics.jsonl").read_text().splitlines()
+    last = json.loads(log[-1])
+    return last["iteration"] / last["seconds"], last["waiting"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a folder of pictures")
@@ -94,7 +110,8 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--drawn", type=float, default=0.0)
     parser.add_argument("--workers", type=int, default=0, help="0: as many as torch has threads")
-    parser.add_argument("--step-ms", type=float, default=60.0, help="of 16 patches of 48")
+    parser.add_argument("--recipe", nargs="*", default=["default", "srcnn", "resnet-anime"])
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each training")
     given = parser.parse_args()
     pictures = Stack(given.data, given.pictures)
     threads = given.workers or torch.get_num_threads()
@@ -104,14 +121,16 @@ def main() -> None:
         for name in ("clean", *DAMAGES):
             pool, building = build(Path(folder), pictures, {name: 1.0}, given)
             print(building.row(), flush=True)
-        print("\n| batch | batches/s | waiting |\n|---|---|---|")
+        print("\n| batch | batches/s |\n|---|---|")
         for size, patch in BATCHES:
             if patch > given.side:
                 continue
             seconds = seconds_of_batch(pool, size, patch)
-            step = given.step_ms / 1000 * size * patch**2 / (16 * 48**2)
-            waiting = seconds / (seconds + step)
-            print(f"| {size} x {patch} | {1 / seconds:.0f} | {waiting:.1%} |")
+            print(f"| {size} x {patch} | {1 / seconds:.0f} |")
+    print("\n| recipe | iterations/s | waiting |\n|---|---|---|")
+    for recipe in given.recipe:
+        rate, waiting = train(recipe, given.data, given.seconds)
+        print(f"| {recipe} | {rate:.3g} | {waiting:.2%} |", flush=True)
 
 
 if __name__ == "__main__":
