@@ -174,9 +174,9 @@ def _check_single(path: Path, image: Image.Image) -> None:
     if count > 1 and image.format == "TIFF":
         raise SourceError(f"{path} holds {count} pages: save them as files of their own")
     if count > 1 and image.format in ("GIF", "PNG", "WEBP"):
+        advice = "let -o end in .mkv" if image.format == "GIF" else "convert it to a video first"
         raise SourceError(
-            f"{path} is an animation of {count} pictures: convert it to a video first, or save "
-            "one picture of it"
+            f"{path} is an animation of {count} pictures: {advice}, or save one picture of it"
         )
 
 
