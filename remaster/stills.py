@@ -380,7 +380,7 @@ def _bytes_needed(plan: StillPlan) -> int:
     reached = still.width * still.height * plan.model.scale**2 * channels * 2
     between = 4 * out if plan.mode == "double-enlarge" else 0
     filling = still.width * still.height * 16 if still.has_alpha else 0
-    return still.pixels.nbytes + max(4 * out, reached + out + between, filling) + FIXED_BYTES
+    return still.pixels.nbytes + max(3 * out, reached + out + between, filling) + FIXED_BYTES
 
 
 def _check_memory(plan: StillPlan) -> None:

@@ -34,6 +34,7 @@ MOST_PIXELS = 178_000_000
 """Of a source: 10000x17800. Pillow refuses more, since a few bytes can state any size."""
 
 MOST_BYTES = 1 << 31
+BAND_ROWS = 256
 
 ORIENTATION, RESOLUTIONS = 0x0112, (0x011A, 0x011B, 0x0128)
 _XMP, _EXTRA_SAMPLES, _BITS = 700, 338, 258
@@ -173,9 +174,9 @@ def _check_single(path: Path, image: Image.Image) -> None:
     if count > 1 and image.format == "TIFF":
         raise SourceError(f"{path} holds {count} pages: save them as files of their own")
     if count > 1 and image.format in ("GIF", "PNG", "WEBP"):
+        advice = "let -o end in .mkv" if image.format == "GIF" else "convert it to a video first"
         raise SourceError(
-            f"{path} is an animation of {count} pictures: convert it to a video first, or save "
-            "one picture of it"
+            f"{path} is an animation of {count} pictures: {advice}, or save one picture of it"
         )
 
 
@@ -211,8 +212,19 @@ def _pixels(
     is_grey = image.mode in ("1", "L", "LA", "La")
     has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     mode = ("L" if is_grey else "RGB") + ("A" if has_alpha else "")
-    found = np.asarray(image.convert(mode))
-    return found.reshape(*found.shape[:2], len(mode) if not is_grey else 1 + has_alpha), icc, []
+    return _as_array(image, mode), icc, []
+
+
+def _as_array(image: Image.Image, mode: str) -> Pixels:
+    """(H, W, C) uint8 in one of Pillow's modes; in bands, since Pillow copies twice on the way."""
+    width, height = image.size
+    channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}[mode]
+    found = np.empty((height, width, channels), np.uint8)
+    for top in range(0, height, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, height)
+        band = np.asarray(image.crop((0, top, width, bottom)).convert(mode))
+        found[top:bottom] = band.reshape(-1, width, channels)
+    return found
 
 
 def _as_rgb(image: Image.Image, icc: bytes) -> Image.Image:

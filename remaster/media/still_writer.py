@@ -149,7 +149,6 @@ def _chunk(file: BinaryIO, name: bytes, data: bytes) -> None:
 
 def _filtered(pixels: Pixels) -> Iterator[bytes]:
     """Bands of rows as PNG packs them: each row by the filter whose differences are smallest."""
-    height = len(pixels)
     step = pixels.dtype.itemsize * pixels.shape[2]
     above = np.zeros((1, step * (pixels.shape[1] + 1)), np.uint8)
     for rows in _bands(pixels):
@@ -165,7 +164,6 @@ def _filtered(pixels: Pixels) -> Iterator[bytes]:
         chosen = np.choose(best[:, None], choices)
         numbers = np.array([0, 1, 2, 4], np.uint8)[best][:, None]
         yield np.concatenate([numbers, chosen], 1).tobytes()
-    assert height
 
 
 def _paeth(left: Bytes, up: Bytes, corner: Bytes) -> Bytes:
@@ -177,10 +175,14 @@ def _paeth(left: Bytes, up: Bytes, corner: Bytes) -> Bytes:
 
 
 def _bands(pixels: Pixels) -> Iterator[slice]:
-    height = len(pixels)
-    step = max(_BAND_BYTES // (pixels[0].nbytes), 1)
-    for top in range(0, height, step):
-        yield slice(top, min(top + step, height))
+    """Rows that are worked on together, all bands but the last of `_band_rows`."""
+    step = _band_rows(pixels)
+    for top in range(0, len(pixels), step):
+        yield slice(top, min(top + step, len(pixels)))
+
+
+def _band_rows(pixels: Pixels) -> int:
+    return max(_BAND_BYTES // pixels[0].nbytes, 1)
 
 
 def _write_tiff(file: BinaryIO, pixels: Pixels, labels: Labels) -> None:
@@ -188,9 +190,8 @@ def _write_tiff(file: BinaryIO, pixels: Pixels, labels: Labels) -> None:
         raise OutputError("TIFF holds at most 4 GB: give a name that ends in .png")
     height, width, channels = pixels.shape
     file.write(struct.pack("<2sHI", b"II", 42, 0))
-    offsets, counts, rows_per_strip = [], [], height
+    offsets, counts = [], []
     for rows in _bands(pixels):
-        rows_per_strip = max(rows.stop - rows.start, 0) if rows.start == 0 else rows_per_strip
         differences = pixels[rows].copy()
         differences[:, 1:] -= pixels[rows][:, :-1]
         packed = zlib.compress(differences.astype(differences.dtype.newbyteorder("<")).tobytes(), 6)
@@ -207,7 +208,7 @@ def _write_tiff(file: BinaryIO, pixels: Pixels, labels: Labels) -> None:
         273: (4, offsets),
         274: (3, [1]),
         277: (3, [channels]),
-        278: (4, [rows_per_strip]),
+        278: (4, [_band_rows(pixels)]),
         279: (4, counts),
         284: (3, [1]),
         317: (3, [2]),

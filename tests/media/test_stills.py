@@ -164,6 +164,18 @@ def test_every_mode_has_its_channels(tmp_path: Path) -> None:
     assert keyed.shape == (9, 7, 4) and keyed[0, 0, 3] == 0 and keyed[8, 6, 3] == 255
 
 
+def test_bands_are_read_as_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remaster.media.still_reader.BAND_ROWS", 5)
+    colors = noise(23, 11, 4)
+    palette = Image.fromarray(colors[..., :3]).quantize(16)
+    png = tmp_path / "a.png"
+    assert np.array_equal(saved(Image.fromarray(colors), png), colors)
+    assert np.array_equal(saved(Image.fromarray(colors[..., :2]), png), colors[..., :2])
+    found = saved(palette, png, transparency=3)
+    with Image.open(png) as image:
+        assert np.array_equal(found, np.asarray(image.convert("RGBA")))
+
+
 def test_deep_greys_of_others(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65535, 600).astype(np.uint16).reshape(20, 30)
     for ending in ("png", "tif"):
