@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from remaster.color import encode_planes
 from remaster.errors import DataError
 from remaster.frames import Color, PixelLayout
-from remaster.train.alignment import aligned_pairs
+from remaster.train.alignment import _moments, _release, _speed, aligned_pairs
 from remaster.train.registration import Placement, likeness, refine, warp
 from tests.clips import make_clip
 
@@ -127,6 +127,11 @@ def test_a_release_at_pal_speed(tmp_path: Path, gt_path: Path) -> None:
         lambda i: released(i // HELD, SMALL, 1.0, (0.0, 0.4)), rate=Fraction(25),
     )  # fmt: skip
     check(list(aligned_pairs(lq, gt_path, 2, 5, np.random.default_rng(1))))
+    old, new = _release(lq), _release(gt_path)
+    moments = _moments(old, 12, np.random.default_rng(0))
+    assert _speed(old, new, moments) > 1.03
+    assert _speed(new, old, moments) < 0.97
+    assert _speed(new, new, moments) == 1
 
 
 def test_an_anamorphic_release_with_bars_and_a_cut(tmp_path: Path, gt_path: Path) -> None:
