@@ -570,6 +570,49 @@ def evaluate(**flags: Any) -> None:
     evaluate_models(EvaluateOptions(**flags))
 
 
+@main.command()
+@click.argument("data", metavar="DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=Named(path_type=Path),
+    help="Folder of PNGs, or one file NAME.h5 with the small pictures, too.",
+)
+@click.option(
+    "--side",
+    type=int,
+    default=480,
+    show_default=True,
+    help="Pixels of a sub-image each way; 0 keeps pictures whole.",
+)
+@click.option(
+    "--step", type=int, default=200, show_default=True, help="Pixels from one to the next."
+)
+@click.option(
+    "--kernel",
+    default="catmull-rom",
+    show_default=True,
+    help="How the small pictures of an .h5 are made.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+def harvest(
+    data: tuple[Path, ...], output: Path, side: int, step: int, kernel: str, seed: int
+) -> None:
+    """Gather clean pictures from folders of pictures and videos.
+
+    Training needs no such step; it is for looking at what it learns from, and for other programs.
+
+    Example: remaster harvest episodes/ -o frames/
+    """
+    from remaster.train.shards import write_harvest
+    from remaster.train.sources import list_sources
+
+    files = list_sources(data)
+    count = write_harvest(files, output, side=side, step=step, kernel=kernel, seed=seed, log=tell)
+    say(f"wrote {count} pictures to {output}")
+
+
 @main.command(epilog=EPILOG)
 @click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)

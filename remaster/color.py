@@ -106,6 +106,7 @@ def output_color(source: Color, size: tuple[int, int], size_out: tuple[int, int]
 
 
 @functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)  # what is kept may serve a training later
 def rgb_to_ycc_matrix(matrix: str) -> Tensor:
     """(3, 3) float64: R'G'B' in [0, 1] to nominal Y, Cb, Cr (H.273 eq. 38 to 40)."""
     kr, kb = LUMA_WEIGHTS[matrix]
@@ -116,6 +117,7 @@ def rgb_to_ycc_matrix(matrix: str) -> Tensor:
 
 
 @functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)  # what is kept may serve a training later
 def conversion(source: str, target: str) -> Tensor | None:
     """(3, 3) float64 from one matrix's ycc (or `rgb`) to another's; None where nothing changes."""
     if source == target:
@@ -128,6 +130,7 @@ def conversion(source: str, target: str) -> Tensor | None:
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept may serve a training later
 def _conversion_on(
     source: str, target: str, dtype: torch.dtype, device: torch.device
 ) -> Tensor | None:
@@ -162,6 +165,7 @@ def chroma_offset(location: str, step: tuple[int, int]) -> tuple[float, float]:
 
 
 @functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)  # what is kept may serve a training later
 def _upsampling_filter(
     step: tuple[int, int], offset: tuple[float, float], dtype: torch.dtype, device: torch.device
 ) -> Tensor:

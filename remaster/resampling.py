@@ -64,6 +64,7 @@ KERNELS: dict[str, Kernel] = {
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept may serve a training later
 def resize_matrix(
     size_in: int, size_out: int, kernel: str, shift: float = 0.0, antialias: bool = True
 ) -> Tensor:
@@ -84,6 +85,7 @@ BAND = 64
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept may serve a training later
 def _bands(
     size_in: int,
     size_out: int,

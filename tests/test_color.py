@@ -136,3 +136,14 @@ def test_sd_past_sd_becomes_bt709_and_nothing_else_changes() -> None:
 def test_equal_matrices_need_no_conversion() -> None:
     assert conversion("bt470bg", "smpte170m") is None
     assert conversion("ycgco", "ycgco") is None
+
+
+def test_what_was_kept_in_inference_serves_a_training() -> None:
+    x = torch.rand(1, 3, 8, 8)
+    with torch.inference_mode():
+        convert(x, "fcc", "bt2020nc")
+        upsample_chroma(x[:, 1:], PixelLayout("422", 8), "center", (8, 16))
+    x.requires_grad_()
+    large = upsample_chroma(x[:, 1:], PixelLayout("422", 8), "center", (8, 16))
+    (convert(x, "fcc", "bt2020nc").sum() + large.sum()).backward()
+    assert x.grad is not None

@@ -66,3 +66,12 @@ def test_phases_are_resizing(kernel: str, scale: int) -> None:
     phases = F.conv2d(F.pad(x, (reach, reach, 0, 0), mode="replicate"), taps)
     interleaved = phases[0, :, 0].T.reshape(-1)
     assert torch.allclose(interleaved, resize(x, (1, 30 * scale), kernel)[0, 0, 0], atol=1e-5)
+
+
+def test_what_was_kept_in_inference_serves_a_training() -> None:
+    x = torch.rand(1, 3, 37, 41)
+    with torch.inference_mode():
+        resize(x, (74, 82), "mitchell", shift=(0.125, 0.0))
+    x.requires_grad_()
+    resize(x, (74, 82), "mitchell", shift=(0.125, 0.0)).sum().backward()
+    assert x.grad is not None

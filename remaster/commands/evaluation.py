@@ -15,10 +15,9 @@ from remaster.errors import DataError, OptionsError, OutputError, SourceError
 from remaster.models import Network
 from remaster.released import released
 from remaster.train.crops import Crops, draw_crops
-from remaster.train.data import SourceFile
+from remaster.train.degrade import DAMAGES
 from remaster.train.evaluate import (
     CLEAN,
-    DAMAGES,
     LEAST_SIDE,
     PROTOCOLS,
     Row,
@@ -29,6 +28,7 @@ from remaster.train.evaluate import (
     read_truth,
 )
 from remaster.train.figures import COLUMNS, as_csv, as_document, as_table, summarize
+from remaster.train.sources import SourceFile
 
 __all__ = ["EvaluateOptions", "evaluate"]
 

@@ -41,13 +41,8 @@ from remaster.regions import pad
 from remaster.resampling import KERNELS as RESAMPLERS
 from remaster.resampling import resize
 from remaster.steadiness import Watch
-from remaster.train.data import SourceFile, list_sources, read_picture, to_uint8, to_ycc
-from remaster.train.degrade import age, downscale
-
-VIDEOS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts", ".vob", ".m4v", ".mpg"}
-
-DAMAGES: dict[str, Callable[[Tensor, np.random.Generator], Tensor]] = {"mixed": age}
-"""For the table of `degrade`, which takes its place."""
+from remaster.train.degrade import DAMAGES, downscale, to_uint8, to_ycc
+from remaster.train.sources import SourceFile, list_sources, read_picture
 
 KERNELS = ("box", "catmull-rom", "lanczos", "triangle")
 LEAST_SIDE = 64
@@ -279,7 +274,7 @@ def damaged(lq: Tensor, damage: str, seed: Sequence[int], frame: int = 0) -> Ten
     return to_uint8(convert(old.roll([-n for n in moved], (2, 3)), "bt709", "rgb"))
 
 
-@torch.no_grad()  # not inference mode: what is cached meanwhile must serve a training
+@torch.no_grad()
 def score(
     frames: Sequence[Tensor],
     methods: Mapping[str, Method],
@@ -378,7 +373,7 @@ def read_truth(file: SourceFile, side: int, frames: int) -> list[Tensor]:
     Raises:
         DataError: the file cannot be read. SourceError: the video cannot.
     """
-    if file.path.suffix.lower() in VIDEOS:
+    if file.is_film:
         return [_middle(frame, side) for frame in _first_frames(file.path, frames)]
     pixels = torch.from_numpy(read_picture(file.path).copy()).permute(2, 0, 1)[None].float()
     if pixels.shape[1] == 4:

@@ -196,8 +196,9 @@ def _looks(
 ) -> list[list[Look]]:
     """A few looks into each stretch; frames that cannot be decoded are passed over."""
     video = None if source.may_restart else _open_by_decord(source.path)
-    if video is not None:
-        found = _looks_by_decord(video, places, rng)
+    starts = None if video is None else _starts(video, source)
+    if starts is not None:
+        found = _looks_by_decord(video, starts, places, rng)
         if any(found):
             return found
     film = Forward(source)
@@ -224,11 +225,25 @@ def _open_by_decord(path: Path) -> Any:
         return None
 
 
+def _starts(video: Any, source: Source) -> NDArray[np.float64] | None:
+    """Seconds of decord's frames; None where it cannot say them, as in AVI.
+
+    It counts from the first frame, wherever in time that lies.
+    """
+    starts = np.array([video.get_frame_timestamp(n)[0] for n in range(len(video))], np.float64)
+    first = next(read_frames(source), None)
+    if first is None or not len(starts) or (np.diff(starts) <= 0).any() or starts[0] < -1:
+        return None
+    return starts - starts[0] + float(first.pts * source.video.time_base)
+
+
 def _looks_by_decord(
-    video: Any, places: Sequence[tuple[float, float]], rng: np.random.Generator
+    video: Any,
+    starts: NDArray[np.float64],
+    places: Sequence[tuple[float, float]],
+    rng: np.random.Generator,
 ) -> list[list[Look]]:
     """Looks at keyframes where a stretch has some; nothing where decord fails."""
-    starts = np.array([video.get_frame_timestamp(n)[0] for n in range(len(video))])
     keyframes = {int(n) for n in video.get_key_indices()}
     found = []
     last = -1  # decord would seek back to what was read

@@ -24,7 +24,7 @@ HALF_A_LEVEL = 0.5 / 255
 SHARE_WITHIN = 0.9999
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def influence_radius(model: Network, pictures: Tensor) -> int | None:
     """How far a change reaches that shows: measured, a multiple of 2.
 

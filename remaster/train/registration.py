@@ -66,6 +66,14 @@ class Placement:
             size, (self.start[0] + first * self.size[0], self.start[1] + first * self.size[1])
         )
 
+    def then(self, other: Placement) -> Placement:
+        """Where the pixels lie on a third picture, on which the second one's lie at `other`."""
+        size, start = (
+            tuple(outer * inner for outer, inner in zip(other.size, pair))
+            for pair in (self.size, self.start)
+        )
+        return Placement((size[0], size[1]), (start[0] + other.start[0], start[1] + other.start[1]))
+
     def covered(self, shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[slice, slice]:
         """Rows and columns of a picture of `shape` that lie on the other, from even ones on."""
         down, across = (self._covered(axis, shape[axis], other[axis]) for axis in (0, 1))
@@ -80,16 +88,24 @@ class Placement:
         return slice(first, first + count) if count else slice(0, 0)
 
 
+@functools.cache
+def _taps(kernel: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(distances, weights there), so close that straight lines between them will do."""
+    distances = np.linspace(0, KERNELS[kernel].support, 8193)
+    return distances, np.array([KERNELS[kernel].weight(float(x)) for x in distances])
+
+
 @functools.lru_cache(maxsize=8)
 def _axis(length: int, other: int, size: float, start: float, kernel: str) -> Plane:
     """(length, other): rows that take samples of the other axis, antialiased; edges replicated."""
-    weight, widen = KERNELS[kernel].weight, max(size, 1.0)
+    widen = max(size, 1.0)
     reach = KERNELS[kernel].support * widen
-    matrix = np.zeros((length, other), np.float64)
-    for row in range(length):
-        centre = size * row + start
-        for column in range(math.ceil(centre - reach), math.floor(centre + reach) + 1):
-            matrix[row, min(max(column, 0), other - 1)] += weight((column - centre) / widen)
+    centres = size * np.arange(length)[:, None] + start
+    columns = np.ceil(centres - reach) + np.arange(math.floor(2 * reach) + 1)
+    weights = np.interp(np.abs(columns - centres) / widen, *_taps(kernel), right=0.0)
+    matrix = np.zeros((length, other))
+    inside = columns.clip(0, other - 1).astype(np.intp)
+    np.add.at(matrix, (np.arange(length)[:, None], inside), weights)
     return (matrix / matrix.sum(1, keepdims=True)).astype(np.float32)
 
 
@@ -120,38 +136,25 @@ def _rough(one: Plane, other: Plane) -> Placement:
     """By trying sizes on small pictures, each at the shift of its phase correlation."""
     shrink = max(1.0, max(one.shape) / SMALL_SIDE)
     shape = round(one.shape[0] / shrink), round(one.shape[1] / shrink)
+    onto_one = Placement.whole(one.shape, shape)
+    onto_other = Placement.whole(shape, other.shape)
     small = warp(one, Placement.whole(shape, one.shape), shape)
-    whole = Placement.whole(shape, other.shape)
-    best, found = -2.0, whole
-    for down, across in itertools.product(ROUGH_SIZES, repeat=2):
-        sized = _about_middle(whole, (down, across), shape)
-        shift = _phase_shift(small, warp(other, sized, shape))
-        start = (
-            sized.start[0] + shift[0] * sized.size[0],
-            sized.start[1] + shift[1] * sized.size[1],
-        )
-        place = Placement(sized.size, start)
-        score = likeness(small, warp(other, place, shape))
+    reduced = warp(other, onto_other, shape)
+    best, found = -2.0, Placement.whole(shape, shape)
+    for size in itertools.product(ROUGH_SIZES, ROUGH_SIZES):
+        sized = _about_middle(size, shape)
+        move = _phase_shift(small, warp(reduced, sized, shape))
+        place = Placement((1.0, 1.0), (float(move[0]), float(move[1]))).then(sized)
+        score = likeness(small, warp(reduced, place, shape))
         if score > best:
             best, found = score, place
-    full = found.size[0] * shape[0] / one.shape[0], found.size[1] * shape[1] / one.shape[1]
-    start = tuple(
-        begin - large / 2 + fine / 2
-        for begin, large, fine in zip(found.start, found.size, full, strict=True)
-    )
-    return Placement(full, (start[0], start[1]))
+    return onto_one.then(found).then(onto_other)
 
 
-def _about_middle(
-    whole: Placement, sizes: tuple[float, float], shape: tuple[int, int]
-) -> Placement:
-    """The placement with its sizes changed, the middle staying where it is."""
-    size = whole.size[0] * sizes[0], whole.size[1] * sizes[1]
-    start = tuple(
-        begin + (before - after) * (length - 1) / 2
-        for begin, before, after, length in zip(whole.start, whole.size, size, shape, strict=True)
-    )
-    return Placement(size, (start[0], start[1]))
+def _about_middle(size: tuple[float, float], shape: tuple[int, int]) -> Placement:
+    """Of two grids of one shape: the size given, middle on middle."""
+    down, across = ((1 - each) * (length - 1) / 2 for each, length in zip(size, shape))
+    return Placement(size, (down, across))
 
 
 def _phase_shift(one: Plane, other: Plane) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,9 +25,17 @@ from remaster.errors import DataError, OptionsError, RemasterError
 from remaster.resampling import KERNELS, resize
 from remaster.train.cleaning import without_blocking, without_upscaling
 from remaster.train.harvest import harvest_film
-from remaster.train.sources import Picture, SourceFile, read_picture
+from remaster.train.sources import ARCHIVES, Picture, SourceFile, read_picture
 
-__all__ = ["Entry", "Shards", "open_shards", "sub_images", "write_h5", "write_pictures"]
+__all__ = [
+    "Entry",
+    "Shards",
+    "open_shards",
+    "sub_images",
+    "write_h5",
+    "write_harvest",
+    "write_pictures",
+]
 
 Log = Callable[[str], None]
 
@@ -94,8 +103,14 @@ def open_shards(
         log: is told what is left out and why, and every few seconds how far it is.
 
     Raises:
+        OptionsError: the numbers make no sub-images.
         DataError: no file holds a usable picture, or `folder` cannot be written.
     """
+    if side < 0 or (side and step < 1):
+        raise OptionsError(
+            f"there are no sub-images of {side} pixels every {step}; give a --side of 0 (whole "
+            "pictures) or more, and a --step of 1 or more"
+        )
     described = _describe(files, side, step, seed)
     try:
         found = _read_index(folder, described)
@@ -370,6 +385,43 @@ def _composed(sprite: Picture, ground: NDArray[np.float32]) -> Picture:
     return np.rint(sprite[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
 
 
+def write_harvest(
+    files: Sequence[SourceFile],
+    output: Path,
+    *,
+    side: int,
+    step: int,
+    kernel: str,
+    seed: int,
+    log: Log,
+) -> int:
+    """Write what `open_shards` gives as PNGs into a folder, or as one file if `output` is a .h5;
+    how many pictures.
+
+    Raises:
+        OptionsError: a number or the kernel is none that can be used.
+        DataError: no file holds a usable picture, or `output` cannot be written.
+    """
+    is_archive = output.suffix.lower() in ARCHIVES
+    if is_archive:
+        _check_h5(side, kernel)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        kept = TemporaryDirectory(prefix=f".{output.name}.", suffix=".part", dir=output.parent)
+    except OSError as error:
+        raise DataError(
+            f"{output} cannot be written ({error.strerror or error}); give a place with room"
+        ) from error
+    with kept as folder:
+        shards = open_shards(Path(folder), files, side=side, step=step, seed=seed, log=log)
+        if not is_archive:
+            return write_pictures(shards, output)
+        count, left_out = write_h5(shards, output, side=side, kernel=kernel)
+    if left_out:
+        log(f"{left_out} pictures smaller than {side} pixels are left out")
+    return count
+
+
 def write_pictures(shards: Shards, folder: Path) -> int:
     """Every picture as folder/source/name-NUMBER.png; how many.
 
@@ -403,10 +455,7 @@ def write_h5(shards: Shards, path: Path, *, side: int, kernel: str) -> tuple[int
         OptionsError: `kernel` is none, or `side` cannot be halved twice.
         DataError: h5py is missing, no picture is of that size, or the file cannot be written.
     """
-    if kernel not in KERNELS:
-        raise OptionsError(f"there is no kernel {kernel}; there are {', '.join(KERNELS)}")
-    if side <= 0 or side % 4:
-        raise OptionsError(f"sub-images of {side} cannot be halved twice; give a multiple of 4")
+    _check_h5(side, kernel)
     numbers = [n for n, e in enumerate(shards.entries) if (e.height, e.width) == (side, side)]
     if not numbers:
         raise DataError(
@@ -430,6 +479,14 @@ def write_h5(shards: Shards, path: Path, *, side: int, kernel: str) -> tuple[int
             f"{path} cannot be written ({error.strerror or error}); give a place with room"
         ) from error
     return len(numbers), len(shards) - len(numbers)
+
+
+def _check_h5(side: int, kernel: str) -> None:
+    if kernel not in KERNELS:
+        raise OptionsError(f"there is no kernel {kernel}; there are {', '.join(KERNELS)}")
+    if side <= 0 or side % 4:
+        raise OptionsError(f"sub-images of {side} cannot be halved twice; give a multiple of 4")
+    _h5py()
 
 
 def _reduced(picture: Picture, divisor: int, kernel: str) -> Picture:

@@ -89,7 +89,7 @@ def held_from(pictures: Sequence[Picture], settings: PairSettings, seed: int) ->
     return held
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def validate(model: Network, held: Sequence[Held]) -> dict[str, float]:
     """Means over held-out pictures; empty where there are none.
 
@@ -113,7 +113,7 @@ def validate(model: Network, held: Sequence[Held]) -> dict[str, float]:
     return mean_values(every)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def draw_sheet(model: Network, held: Sequence[Held], path: Path) -> None:
     """A PNG: a row a picture; small, bicubic, the network's, the truth."""
     if not held:

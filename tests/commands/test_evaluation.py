@@ -21,8 +21,8 @@ from remaster.errors import OptionsError
 from remaster.models import CelNet, CelNetConfig
 from remaster.models.srcnn import SRCNN, SRCNNConfig
 from remaster.released import released
-from remaster.train.data import SourceFile
 from remaster.train.drawing import draw_frame
+from remaster.train.sources import SourceFile
 from tests.clips import make_clip
 
 USUAL = ["nearest", "bilinear", "bicubic", "lanczos"]

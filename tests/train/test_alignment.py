@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from remaster.color import encode_planes
 from remaster.errors import DataError
 from remaster.frames import Color, PixelLayout
-from remaster.train.alignment import aligned_pairs
-from remaster.train.registration import Placement, likeness, warp
+from remaster.train.alignment import _moments, _release, _speed, aligned_pairs
+from remaster.train.registration import Placement, likeness, refine, warp
 from tests.clips import make_clip
 
 BT709 = Color("bt709", "limited", "bt709", "bt709")
@@ -24,16 +24,17 @@ SMALL, LARGE = (144, 192), (288, 384)
 """(height, width)."""
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=24)
 def master(number: int) -> np.ndarray:
     """(600, 800, 3) in [0, 1]: a drawing larger than any release."""
     rng = np.random.default_rng(number)
-    y, x = np.mgrid[0:600, 0:800]
-    picture = np.full((600, 800, 3), rng.uniform(0.4, 0.9, 3), np.float32)
+    image = Image.new("RGB", (800, 600), tuple(int(v) for v in rng.integers(100, 230, 3)))
+    pen = ImageDraw.Draw(image)
     for _ in range(40):
-        cy, cx, radius = rng.integers(0, 600), rng.integers(0, 800), rng.integers(20, 110)
-        picture[(y - cy) ** 2 + (x - cx) ** 2 < radius**2] = rng.uniform(0.05, 0.95, 3)
-    return picture
+        x, y, radius = rng.integers(0, 800), rng.integers(0, 600), rng.integers(20, 110)
+        fill = tuple(int(v) for v in rng.integers(12, 242, 3))
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill)
+    return np.asarray(image).astype(np.float32) / 255
 
 
 @functools.lru_cache(maxsize=64)
@@ -81,8 +82,6 @@ def placed_apart(lq: np.ndarray, gt: np.ndarray) -> float:
     """Pixels of lq between it and gt, by the move that makes them most alike."""
     one = lq.mean(2, dtype=np.float32)
     other = gt.mean(2, dtype=np.float32)
-    from remaster.train.registration import refine
-
     whole = Placement.whole(one.shape, other.shape)
     found = refine(one, other, whole)
     ends = [(axis, at) for axis in (0, 1) for at in (0, one.shape[axis] - 1)]
@@ -128,6 +127,11 @@ def test_a_release_at_pal_speed(tmp_path: Path, gt_path: Path) -> None:
         lambda i: released(i // HELD, SMALL, 1.0, (0.0, 0.4)), rate=Fraction(25),
     )  # fmt: skip
     check(list(aligned_pairs(lq, gt_path, 2, 5, np.random.default_rng(1))))
+    old, new = _release(lq), _release(gt_path)
+    moments = _moments(old, 12, np.random.default_rng(0))
+    assert _speed(old, new, moments) > 1.03
+    assert _speed(new, old, moments) < 0.97
+    assert _speed(new, new, moments) == 1
 
 
 def test_an_anamorphic_release_with_bars_and_a_cut(tmp_path: Path, gt_path: Path) -> None:

@@ -18,7 +18,6 @@ from torch import Tensor
 from remaster.errors import DataError, OptionsError
 from remaster.models.srcnn import MSRCNN, SRCNN, MSRCNNConfig, SRCNNConfig
 from remaster.train import evaluate
-from remaster.train.data import SourceFile
 from remaster.train.drawing import draw_frame
 from remaster.train.evaluate import (
     PROTOCOLS,
@@ -42,6 +41,7 @@ from remaster.train.evaluate import (
     score,
     wrongly_fed,
 )
+from remaster.train.sources import SourceFile
 from tests.clips import make_clip
 from tests.networks import Blurring, celnet
 

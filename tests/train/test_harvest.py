@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,9 @@ from tests.media.test_deinterlace import clip as woven_clip
 
 SIZE = (240, 180)
 BT709 = Color("bt709", "limited", "bt709", "bt709")
+BT470BG = Color("bt470bg", "limited", "bt470bg", "smpte170m")
+"""What is assumed of a small film in 25 frames a second that does not say, as AVI cannot."""
+
 HELD = 16
 """Frames of a drawing."""
 
@@ -78,19 +82,25 @@ def with_decord(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     return bool(request.param)
 
 
-@pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
+@pytest.mark.parametrize(
+    ("name", "matrix", "late"),
+    [("a.mkv", "bt709", 0), ("a.mkv", "smpte170m", 1), ("a.mp4", "bt709", 1)],
+)
 def test_frames_are_the_drawings_in_their_colours(
-    tmp_path: Path, with_decord: bool, matrix: str
+    tmp_path: Path, with_decord: bool, name: str, matrix: str, late: int
 ) -> None:
     color = Color(matrix, "limited", matrix, "bt709" if matrix == "bt709" else "smpte170m")
-    path = film(tmp_path / "a.mkv", lambda i: drawing(i // HELD), 10 * HELD, color)
+    path = film(
+        tmp_path / name, lambda i: drawing(i // HELD), 10 * HELD, color,
+        video_offset_seconds=Fraction(late),
+    )  # fmt: skip
     stills = list(harvest_film(path, 8, np.random.default_rng(0)))
     found = [nearest(still.picture, [drawing(n) for n in range(10)]) for still in stills]
     numbers = [number for number, _ in found]
     assert len(numbers) >= 6
     assert numbers == sorted(set(numbers))
     assert max(apart for _, apart in found) < 3  # 4:2:0 at hard edges
-    assert [int(still.time * 25 / HELD + 1e-6) for still in stills] == numbers
+    assert [int((still.time - late) * 25 / HELD + 0.01) for still in stills] == numbers
 
 
 def test_the_seed_decides(tmp_path: Path) -> None:
@@ -202,12 +212,13 @@ def test_keyframes_go_first() -> None:
         ("mpeg2video", "yuv420p", "a.ts"),
         ("mpeg2video", "yuv420p", "a.mpg"),
         ("libx264", "yuv420p", "a.h264"),
+        ("mpeg4", "yuv420p", "a.avi"),
     ],
 )
 def test_films_of_other_kinds(tmp_path: Path, codec: str, pix_fmt: str, name: str) -> None:
-    options = {"qmin": "1", "qmax": "3"} if codec == "mpeg2video" else {"crf": "8"}
+    options = {"qmin": "1", "qmax": "3"} if codec.startswith("mpeg") else {"crf": "8"}
     path = film(
-        tmp_path / name, lambda i: drawing(i // HELD), 6 * HELD,
+        tmp_path / name, lambda i: drawing(i // HELD), 6 * HELD, BT470BG,
         codec=codec, pix_fmt=pix_fmt, options={**options, "g": "12"},
     )  # fmt: skip
     stills = list(harvest_film(path, 5, np.random.default_rng(0)))

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from PIL import Image
 
+from remaster.cli import main
 from remaster.errors import DataError, OptionsError
+from remaster.frames import PixelLayout
 from remaster.resampling import KERNELS
 from remaster.train import shards as module
 from remaster.train.shards import Shards, open_shards, sub_images, write_h5, write_pictures
 from remaster.train.sources import list_sources
+from tests.clips import make_clip
 
 
 def noise(rng: np.random.Generator, height: int = 60, width: int = 80) -> np.ndarray:
@@ -241,3 +245,71 @@ def test_the_index_names_files_and_times(data: Path) -> None:
     index = json.loads((data.parent / "set" / "index.json").read_text())
     assert {e["name"] for e in index["entries"]} == {"0.png", "1.png", "2.png"}
     assert all(e["time"] is None for e in index["entries"])
+
+
+def test_frames_of_films_are_there_with_their_times(data: Path) -> None:
+    make_clip(data / "two" / "clip.mkv", size=(192, 144), frames=75, picture=cut_picture, audio=())
+    make_clip(data / "two" / "black.mkv", size=(192, 144), frames=50, picture=black, audio=())
+    said: list[str] = []
+    shards = shards_of(data, said)
+    times = [entry.time for entry in shards.entries if entry.name == "clip.mkv"]
+    assert times and times == sorted(set(times)) and all(0 <= t < 3 for t in times)
+    assert any("black.mkv (no frame in it is sharp and new)" in line for line in said)
+
+
+def black(_index: int, layout: PixelLayout, size: tuple[int, int]) -> list[np.ndarray]:
+    return [np.full(shape, 16, np.uint16) for shape in layout.plane_shapes(*size)]
+
+
+def cut_picture(index: int, layout: PixelLayout, size: tuple[int, int]) -> list[np.ndarray]:
+    """Hard squares, others each half second."""
+    rng = np.random.default_rng(index // 12)
+    planes = []
+    for rows, columns in layout.plane_shapes(*size):
+        cells = rng.integers(30, 220, (-(-rows // 12), -(-columns // 12)))
+        planes.append(np.kron(cells, np.ones((12, 12)))[:rows, :columns].astype(np.uint16))
+    return planes
+
+
+def test_numbers_that_make_no_sub_images_are_said(data: Path) -> None:
+    for numbers in ({"side": -1}, {"side": 40, "step": 0}):
+        with pytest.raises(OptionsError, match="--side"):
+            shards_of(data, **numbers)
+
+
+def harvest(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["harvest", *map(str, arguments)])
+
+
+def test_the_command_writes_pictures(data: Path, tmp_path: Path) -> None:
+    done = harvest(data, "-o", tmp_path / "out", "--side", "40", "--step", "20")
+    assert done.exit_code == 0, done.output
+    found = list_sources([tmp_path / "out"])
+    assert f"wrote {len(found)} pictures" in done.output
+    assert {np.asarray(Image.open(f.path)).shape for f in found} == {(40, 40, 3)}
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "out"}
+
+
+def test_the_command_writes_an_h5(data: Path, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    Image.fromarray(noise(np.random.default_rng(1), 30)).save(data / "one" / "small.png")
+    out = tmp_path / "new" / "out.h5"
+    done = harvest(data, "-o", out, "--side", "40", "--step", "20", "--kernel", "lanczos")
+    assert done.exit_code == 0, done.output
+    assert "1 pictures smaller than 40 pixels are left out" in done.output
+    with h5py.File(out) as file:
+        assert set(file) == {"hr", "lr_x2", "lr_x4"} and file.attrs["kernel"] == "lanczos"
+    assert [path.name for path in out.parent.iterdir()] == ["out.h5"]
+
+
+def test_the_command_fails_in_a_sentence(data: Path, tmp_path: Path) -> None:
+    for code, arguments in (
+        (1, (tmp_path / "nowhere", "-o", tmp_path / "out")),
+        (2, (data, "-o", tmp_path / "out.h5", "--kernel", "sinc")),
+        (2, (data, "-o", tmp_path / "out", "--side", "-3")),
+        (1, (data, "-o", data / "one" / "0.png" / "out")),
+    ):
+        done = harvest(*arguments)
+        assert done.exit_code == code, done.output
+        assert len(done.output.strip().splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
