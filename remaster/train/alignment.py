@@ -171,7 +171,11 @@ def _release(path: Path) -> Release:
     """The film with its small pictures; it is read through."""
     source = probe(path)
     length = source.duration_seconds
-    times = [] if length is None else [length * (n + 0.5) / PLACES_FOR_BOXES for n in range(8)]
+    times = (
+        []
+        if length is None
+        else [length * (n + 0.5) / PLACES_FOR_BOXES for n in range(PLACES_FOR_BOXES)]
+    )
     film = Forward(source)
     looks = [
         look

@@ -183,7 +183,7 @@ def refine(one: Plane, other: Plane, place: Placement, *, moves_only: bool = Fal
         shape = one.shape[0] // factor, one.shape[1] // factor
         small = one if not level else _halved(one, factor, shape)
         coarse = _coarser(place, factor)
-        place = _finer(_descend(small, other, coarse, moves_only), factor)
+        place = _descend(small, other, coarse, moves_only).finer(factor)
     return place
 
 
@@ -199,10 +199,6 @@ def _coarser(place: Placement, factor: int) -> Placement:
     return Placement(
         size, (place.start[0] + middle * place.size[0], place.start[1] + middle * place.size[1])
     )
-
-
-def _finer(place: Placement, factor: int) -> Placement:
-    return place.finer(factor)
 
 
 def _descend(one: Plane, other: Plane, place: Placement, moves_only: bool) -> Placement:

@@ -42,7 +42,7 @@ HELD = 16
 
 
 @functools.cache
-def drawing(number: int, side: int = 1) -> np.ndarray:
+def drawing(number: int) -> np.ndarray:
     """Hard-edged discs on a light ground, (H, W, 3)."""
     rng = np.random.default_rng(number)
     y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
