@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from remaster.color import (
     LUMA_WEIGHTS,
     conversion,
+    convert,
     decode_planes,
     describe,
     encode_planes,

@@ -110,6 +110,11 @@ def evaluate(options: EvaluateOptions) -> None:
     networks, cards = load_models(options.models, options.scales)
     trials = make_trials(options, networks)
     files = find_material(options.data, options.folders)
+    if not options.folders:
+        held = held_back(cards, files)
+        if held:
+            tell(f"{len(held)} files that were held out of training; --folder chooses others")
+        files = held or files
     for line in seen_before(cards, files):
         tell(f"warning: {line}")
     if options.output is not None:
@@ -205,13 +210,29 @@ def make_trials(options: EvaluateOptions, networks: Mapping[str, Network]) -> li
     ]
 
 
+def _told(card: Card, name: str) -> set[str]:
+    """A list of names on a card; empty where it has none."""
+    told = card.trained.get(name, []) if isinstance(card.trained, dict) else []
+    return {str(each) for each in told} if isinstance(told, list) else set()
+
+
+def _key(file: SourceFile) -> str:
+    """How a card names a file."""
+    return f"{file.source}/{file.path.name}"
+
+
+def held_back(cards: Mapping[str, Card], files: Sequence[SourceFile]) -> list[SourceFile]:
+    """Those that every model's card names as held out of its training; none where none does."""
+    named = [held for card in cards.values() if (held := _told(card, "held_files"))]
+    return [file for file in files if named and all(_key(file) in held for held in named)]
+
+
 def seen_before(cards: Mapping[str, Card], files: Sequence[SourceFile]) -> list[str]:
     """A sentence for every model that was trained on some of the sources it is measured on."""
     lines = []
     for name, card in cards.items():
-        learnt = card.trained.get("sources", []) if isinstance(card.trained, dict) else []
-        known = set(learnt) if isinstance(learnt, list) else set()
-        seen = sorted({file.source for file in files} & known)
+        learnt, held = _told(card, "sources"), _told(card, "held_files")
+        seen = sorted({f.source for f in files if f.source in learnt and _key(f) not in held})
         if seen:
             lines.append(
                 f"{name} was trained on {', '.join(seen)}: what it scores there says little; "

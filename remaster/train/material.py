@@ -125,7 +125,8 @@ def open_material(options: TrainOptions, recipe: Recipe, log: Log) -> Material:
     )
     chosen = _spread(range(len(kept_back)), SCORED)
     pairs = held_from([kept_back[i] for i in chosen], settings, options.seed)
-    names = tuple(sorted(f"{file.source}/{file.path.name}" for file in held))
+    whole = [file for file in held if file.part == (0.0, 1.0)]
+    names = tuple(sorted(f"{file.source}/{file.path.name}" for file in whole))
     return Material(pool, pairs, learnt, held_out, names)
 
 

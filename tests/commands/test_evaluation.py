@@ -156,6 +156,22 @@ def test_sources_that_were_learnt_are_warned_of(data: Path, tmp_path: Path) -> N
     assert "warning" not in call(weights, *common, "--folder", "one").stderr
 
 
+def test_what_was_held_out_is_measured_where_nothing_else_is_asked_for(
+    data: Path, tmp_path: Path
+) -> None:
+    weights = own_weights(tmp_path / "w.safetensors", sources=["two"], held_files=["two/1.png"])
+    result = call(weights, "--data", data, "--kernel", "box")
+    assert "1 files that were held out" in result.stderr
+    assert "warning" not in result.stderr
+    assert {row[3] for row in table(result)} == {"1"}
+    every = call(weights, "--data", data, "--kernel", "box", "--folder", "two")
+    assert "warning: w was trained on two:" in every.stderr
+    other = own_weights(tmp_path / "o.safetensors", held_files=["one/0.png"])
+    assert {row[3] for row in table(call(weights, other, "--data", data, "--kernel", "box"))} == {
+        "3"
+    }
+
+
 def test_what_cannot_be_measured_is_told_and_left_out(data: Path) -> None:
     (data / "one" / "bad.png").write_bytes(b"bad")
     (data / "one" / "bad.mkv").write_bytes(b"bad")
@@ -180,7 +196,7 @@ def test_what_cannot_be_measured_is_told_and_left_out(data: Path) -> None:
         (["--scale", 8, "--protocol", "msrcnn"], "for --scale 2, 3 and 4, not 8"),
         (["--kernel", "cubic"], "catmull-rom"),
         (["--kernel", "box", "--protocol", "msrcnn"], "opencv-linear"),
-        (["--damage", "acid"], "--damage is clean or"),
+        (["--damage", "acid"], "--damage is clean, "),
         (["--damage", "mixed", "--protocol", "msrcnn"], "--protocol clean"),
         (["auto-x7"], "'auto-x7' is neither a .safetensors file nor one of"),
     ],

@@ -136,7 +136,7 @@ def test_neither_fades_nor_black_are_taken(tmp_path: Path, with_decord: bool) ->
     assert max(apart for _, apart in found) < 5
 
 
-@given(st.integers(0, 1000), st.floats(1, 6), st.floats(0, 6))
+@given(st.integers(0, 1000), st.floats(2, 6), st.floats(0, 6))
 def test_a_pan_is_no_fade(number: int, speed: float, angle: float) -> None:
     grey = drawing(number).mean(2).astype(np.float32)
     steps = [
