@@ -56,6 +56,7 @@ WORDS: dict[str, str] = {
     "charbonnier_epsilon": "Where Charbonnier bends.",
     "clip": "Longest gradient; 0 leaves it.",
     "ema": "Decay of the weights' moving average; 0 writes the last weights.",
+    "keep_best": "Write the weights that did best on what is held out, not the last.",
 }
 """Field -> what its flag says."""
 
@@ -168,6 +169,7 @@ class TrainCommand(GroupedCommand):
         ),
         "How it learns": (
             "learning_rate", "schedule", "warm_up", "beta1", "beta2", "epsilon", "clip", "ema",
+            "keep_best",
         ),
         "The judge": (
             "judge", "judge_variant", "judge_head", "judge_slope", "judge_rate", "judge_steps",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -148,6 +149,8 @@ class Training:
         self.options, self.recipe, self.material = options, recipe, material
         self.device, self.ranks = device, ranks
         self.iteration, self.seconds, self.waited = 0, 0.0, 0.0
+        self.best = -math.inf
+        """PSNR of the best scores so far."""
         model = self._fresh()
         if options.start is not None:
             self._begin_from(options.start, model)
@@ -212,7 +215,7 @@ class Training:
             )
         self.trainer.restore(state["trainer"])
         self.iteration, self.seconds = state["iteration"], state["seconds"]
-        self.waited = state["waited"]
+        self.waited, self.best = state["waited"], state["best"]
         self.drawn = dict(state["drawn"])
         if self.hard is not None:
             self.hard.restore(state["hard"])
@@ -273,7 +276,7 @@ class Training:
                     self._check(since)
                     self._record(since, log)
         if self.ranks.is_first and not self.options.output.is_file():
-            self._write()
+            self._write(self._carrier())
 
     def _step(self, batch: Batch, seed: int, since: Since) -> None:
         phase = self.phase()
@@ -310,13 +313,15 @@ class Training:
                 "learning_rate": self.trainer.optimizer.param_groups[0]["lr"],
                 "losses": since.means(),
             }
-            model = self._write()
-            self._save()
+            model = self._carrier()
             since.validated += since.saved
             can_score = self.phase().stage == max(len(self.recipe.stages) - 1, 0)
             if can_score and (since.validated >= self.options.validate_every or self.is_over):
                 line["validation"] = self._validate(model)
                 since.validated = 0.0
+            if self._is_to_be_written(line.get("validation", {})):
+                self._write(model)
+            self._save()
             with (self.options.folder / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps(line) + "\n")
             if "validation" in line:
@@ -335,17 +340,28 @@ class Training:
                 "iteration": self.iteration,
                 "seconds": self.seconds,
                 "waited": self.waited,
+                "best": self.best,
                 "drawn": self.drawn,
                 "hard": None if self.hard is None else self.hard.state(),
             },
         )
 
-    def _write(self) -> Network:
-        """Write the averaged weights as they are now; the network that carries them."""
+    def _carrier(self) -> Network:
+        """A network with the averaged weights as they are now."""
         network, config = MODELS[self.recipe.arch]
         model = network(config(**self.options.network))
         model.load_state_dict(self.trainer.ema)
-        model.eval()
+        return model.eval()
+
+    def _is_to_be_written(self, scores: Mapping[str, float]) -> bool:
+        if not (self.recipe.keep_best and self.material.held):
+            return True
+        is_better = scores.get("psnr_y", -math.inf) > self.best
+        self.best = max(self.best, scores.get("psnr_y", -math.inf))
+        return is_better
+
+    def _write(self, model: Network) -> None:
+        """Write the weights that a network carries."""
         trained = {k: _plain(v) for k, v in asdict(self.options).items()}
         trained |= {"numbers": _plain(asdict(self.recipe))}
         trained |= {
@@ -371,7 +387,6 @@ class Training:
             trained,
         )
         save_model(self.options.output, model, card)
-        return model
 
     def _validate(self, model: Network) -> dict[str, float]:
         scores = validate(model, self.material.held)

@@ -146,6 +146,9 @@ class Recipe:
     ema: float = 0.0
     """Decay of the moving average of the weights, which is what is written; 0: the last ones."""
 
+    keep_best: bool = False
+    """The weights that did best on what is held out are written, not the last ones."""
+
     def __post_init__(self) -> None:
         self._check_losses()
         for name in ("kernels", "damages"):
@@ -422,6 +425,7 @@ RECIPES: dict[str, Recipe] = {
             crop_step=480,
             sharpened=True,
             epsilon=1e-7,
+            keep_best=True,
         ),
         Recipe(
             "m-srcnn",
@@ -439,6 +443,7 @@ RECIPES: dict[str, Recipe] = {
             crop_step=480,
             sharpened=True,
             epsilon=1e-7,
+            keep_best=True,
             clip=1.0,  # without normalisation this rate is on the edge
         ),
     )

@@ -34,6 +34,7 @@ CHANGED: dict[str, tuple[list[str], Any]] = {
     "schedule": (["--schedule", "tenth"], "tenth"),
     "patch": (["--patch", "20"], 20),
     "stages": (["--stages", "0.4,0.6"], (0.4, 0.6)),
+    "keep_best": (["--keep-best"], True),
     "hard": (["--hard", "3"], 3.0),
 }  # fmt: skip
 """Field -> arguments, and what they make of the default recipe's; the others are numbers."""

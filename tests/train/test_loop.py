@@ -118,6 +118,19 @@ def test_a_killed_training_ends_bit_equal_to_an_unbroken_one(
             assert torch.equal(tensor, ends[1][part][name]), f"{part} {name}"
 
 
+def test_the_best_weights_are_kept_where_the_last_ones_are_worse(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    scores = iter([20.0, 30.0, 25.0])
+    monkeypatch.setattr(loop, "validate", lambda model, held: {"psnr_y": next(scores)})
+    own = options(folder, iterations=3, validate_every=1e-9)
+    own = replace(own, changes={**SMALL, "keep_best": True})
+    fit(own, quiet)
+    assert load_model(own.output)[1].trained["iterations"] == 2
+    assert load_state(own.folder / "state.pt")["iteration"] == 3
+
+
 def test_the_clock_ends_a_training_and_more_time_goes_on(folder: Path) -> None:
     first = options(folder, iterations=None, max_seconds=1.0)
     fit(first, quiet)
