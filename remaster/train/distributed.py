@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,22 +35,28 @@ class Ranks:
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Let all processes have the mean of their gradients; those without one stay without."""
+        own = [p.grad for p in parameters if p.grad is not None]
         if self.count > 1:
-            self._average([p.grad for p in parameters if p.grad is not None])
+            for gradient, mean in zip(own, self.averaged(own)):
+                gradient.copy_(mean)
 
-    def average_buffers(self, model: nn.Module) -> None:
-        """Let all processes have the mean of what normalisation has counted."""
-        if self.count > 1:
-            self._average([b for b in model.buffers() if b.is_floating_point()])
-
-    def _average(self, tensors: list[Tensor]) -> None:
-        if not tensors:
-            return
+    def averaged(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The means of tensors over all processes."""
+        if self.count == 1 or not tensors:
+            return tensors
         flat = torch.cat([t.flatten() for t in tensors])
         dist.all_reduce(flat)
         flat /= self.count
-        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors])):
-            tensor.copy_(mean.view_as(tensor))
+        parts = flat.split([t.numel() for t in tensors])
+        return [part.view_as(tensor) for part, tensor in zip(parts, tensors)]
+
+    def gathered(self, own: T) -> list[T]:
+        """What every process has, in all of them."""
+        found: list[Any] = [own]
+        if self.count > 1:
+            found = [None] * self.count
+            dist.all_gather_object(found, own)
+        return found
 
     def agreed(self, number: float) -> float:
         """What the first process says, in all of them."""
@@ -64,18 +74,30 @@ class Ranks:
             dist.barrier()
 
 
+LONGEST_WAIT = timedelta(hours=24)
+"""For the first process, which prepares the material alone."""
+
+
 @contextlib.contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
     """The processes that `torchrun` started, by nccl on CUDA and gloo elsewhere; else this one."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1 or "RANK" not in os.environ:
+    if process_count() == 1:
         yield Ranks()
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        dist.init_process_group("nccl", timeout=LONGEST_WAIT, device_id=device)
+    else:
+        dist.init_process_group("gloo", timeout=LONGEST_WAIT)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
+
+
+def process_count() -> int:
+    """How many processes `torchrun` has started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 def local_rank() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
@@ -21,7 +22,7 @@ from remaster.checkpoint import Card, load_model, load_state, save_model, save_s
 from remaster.engines.host import keep_freed_memory, usable_cores
 from remaster.errors import CheckpointError, DataError, MemoryShortage, OptionsError, TrainingError
 from remaster.models import MODELS, Network
-from remaster.train.distributed import Ranks, joined, local_rank
+from remaster.train.distributed import Ranks, joined, local_rank, process_count
 from remaster.train.influence import influence_radius
 from remaster.train.material import Material, open_material
 from remaster.train.options import TrainOptions
@@ -93,8 +94,10 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _device(name: str) -> torch.device:
     has_cuda = torch.cuda.is_available()
+    if (name == "auto" and has_cuda) or (name == "cuda" and has_cuda and process_count() > 1):
+        return torch.device("cuda", local_rank())
     if name == "auto":
-        return torch.device("cuda", local_rank()) if has_cuda else torch.device("cpu")
+        return torch.device("cpu")
     if name == "cpu":
         return torch.device("cpu")
     if name.partition(":")[0] == "cuda" and has_cuda:
@@ -116,7 +119,7 @@ def _precision(name: str, device: torch.device) -> torch.dtype:
 def _with_vgg(options: TrainOptions, log: Log) -> tuple[Recipe, VGG19Features | None]:
     """The recipe, and VGG19 where it asks for it and its weights were given."""
     recipe = options.resolved
-    if "vgg" not in {**recipe.losses, **recipe.last_losses}:
+    if "vgg" not in {**recipe.losses, **recipe.last_losses, **recipe.pretrain_losses}:
         return recipe, None
     if options.vgg is not None:
         return recipe, load_vgg19(options.vgg)
@@ -129,6 +132,7 @@ def _with_vgg(options: TrainOptions, log: Log) -> tuple[Recipe, VGG19Features | 
             recipe,
             losses=without_vgg(recipe.losses),
             last_losses=without_vgg(recipe.last_losses),
+            pretrain_losses=without_vgg(recipe.pretrain_losses),
         ),
         None,
     )
@@ -161,7 +165,6 @@ class Training:
             device=device,
             precision=_precision(options.precision, device),
             ranks=ranks,
-            is_started=options.start is not None,
             seed=options.seed,
         )
         self.hard = Difficulty(len(material.pool), weight=recipe.hard) if recipe.hard > 1 else None
@@ -170,6 +173,7 @@ class Training:
         self.state_path = options.folder / "state.pt"
         if self.state_path.is_file():
             self._restore(load_state(self.state_path))
+        self._check_together()
 
     def _fresh(self) -> Network:
         network, config = MODELS[self.recipe.arch]
@@ -204,21 +208,47 @@ class Training:
         """What must be the same for a training to be gone on with."""
         recipe = {k: v for k, v in asdict(self.recipe).items() if k != "iterations"}
         plain: dict[str, Any] = json.loads(json.dumps(recipe))
-        return {**plain, "config": self.options.network, "sources": list(self.material.sources)}
+        pool = (self.options.folder / "pool.json").read_bytes()
+        return {
+            **plain,
+            "config": self.options.network,
+            "start": None if self.options.start is None else self.options.start.name,
+            "seed": self.options.seed,
+            "sources": list(self.material.sources),
+            "held out": list(self.material.held_files),
+            "material": hashlib.sha256(pool).hexdigest(),
+        }
 
     def _restore(self, state: dict[str, Any]) -> None:
         wrong = [k for k, v in self._identity().items() if state.get("identity", {}).get(k) != v]
         if wrong:
             raise CheckpointError(
-                f"{self.options.folder} holds another training ({', '.join(wrong[:3])} differ): "
-                "remove it, or write to another --output"
+                f"{self.options.folder} holds another training (other {', '.join(wrong[:3])}): "
+                "write to another --output, from its weights with --start if you like, or remove it"
             )
         self.trainer.restore(state["trainer"])
         self.iteration, self.seconds = state["iteration"], state["seconds"]
         self.waited, self.best = state["waited"], state["best"]
-        self.drawn = dict(state["drawn"])
+        if len(state["each"]) == self.ranks.count:
+            self._restore_own(state["each"][self.ranks.rank])
+
+    def _own(self) -> dict[str, Any]:
+        """What every process remembers for itself."""
+        return {"drawn": self.drawn, "hard": None if self.hard is None else self.hard.state()}
+
+    def _restore_own(self, own: dict[str, Any]) -> None:
+        self.drawn = dict(own["drawn"])
         if self.hard is not None:
-            self.hard.restore(state["hard"])
+            self.hard.restore(own["hard"])
+
+    def _check_together(self) -> None:
+        """Raise CheckpointError where processes would go on from different places."""
+        begun = self.ranks.gathered(self.iteration)
+        if len(set(begun)) > 1:
+            raise CheckpointError(
+                f"the processes find different states in {self.options.folder} (iterations "
+                f"{', '.join(map(str, begun))}): let all machines share that folder"
+            )
 
     @property
     def progress(self) -> float:
@@ -249,13 +279,20 @@ class Training:
             yield iteration, self.drawn[iteration], seed
 
     def _batch(self, request: tuple[int, Tensor, int]) -> tuple[Batch, int]:
-        """Cut out and brought to the device, beside the loop."""
+        """Cut out beside the loop; in pinned memory where it goes to CUDA."""
         _, indices, seed = request
         rng = np.random.default_rng(seed)
         batch = self.material.pool.cut(
             indices.numpy(), self.recipe.patch, rng, turned=self.recipe.turned
         )
-        return Batch(batch.lq.to(self.device), batch.gt.to(self.device), batch.indices), seed
+        if self.device.type == "cuda":
+            batch = Batch(batch.lq.pin_memory(), batch.gt.pin_memory(), batch.indices)
+        return batch, seed
+
+    def _brought(self, batch: Batch, seed: int) -> tuple[Batch, int]:
+        """To the device, without waiting for it."""
+        lq, gt = (x.to(self.device, non_blocking=True) for x in (batch.lq, batch.gt))
+        return Batch(lq, gt, batch.indices), seed
 
     def run(self, log: Log) -> None:
         """Step until the budget is spent; save every minute and at the end."""
@@ -264,19 +301,19 @@ class Training:
             batches = stack.enter_context(parallel_map(self._batch, self._requests(), 1))
             while not self.is_over:
                 began = time.perf_counter()
-                batch, seed = next(batches)
+                request = next(batches)
                 waited = time.perf_counter() - began
-                self._step(batch, seed, since)
+                self._step(*self._brought(*request), since)
+                if self.iteration % CHECK_EVERY == 0:
+                    self._check(since)  # and so waits for what the device still does
                 took = since.usual_pace(time.perf_counter() - began)
                 self.seconds = self.ranks.agreed(self.seconds + took)
                 self.waited += min(waited, took)
-                if self.iteration % CHECK_EVERY == 0:
-                    self._check(since)
                 if self.ranks.agreed(float(since.saved >= SAVE_EVERY_SECONDS)) or self.is_over:
                     self._check(since)
                     self._record(since, log)
         if self.ranks.is_first and not self.options.output.is_file():
-            self._write(self._carrier())
+            self._write(self._carrier(self.trainer.ema))
 
     def _step(self, batch: Batch, seed: int, since: Since) -> None:
         phase = self.phase()
@@ -292,19 +329,20 @@ class Training:
         self.iteration += 1
 
     def _check(self, since: Since) -> None:
-        """Raise TrainingError where a loss is not finite any more; what was saved stays."""
+        """Raise TrainingError where numbers are none any more; what was saved stays."""
         wrong = [name for name, total in since.sums.items() if not bool(total.isfinite())]
-        if not wrong:
+        if not wrong and self.trainer.is_finite:
             return
+        what = f"the loss {wrong[0]} is" if wrong else "weights are"
         kept = "the state before it is kept" if self.state_path.is_file() else "nothing was saved"
         raise TrainingError(
-            f"the loss {wrong[0]} is not a number any more at iteration {self.iteration} "
-            f"({kept}): give a lower --learning-rate, or --clip 1"
+            f"{what} not a number any more at iteration {self.iteration} ({kept}): give a lower "
+            "--learning-rate, or --clip 1"
         )
 
     def _record(self, since: Since, log: Log) -> None:
         """Save, score where it is time, and say how it goes."""
-        self.ranks.average_buffers(self.trainer.model)
+        averaged, each = self.trainer.averaged(), self.ranks.gathered(self._own())
         if self.ranks.is_first:
             line: dict[str, Any] = {
                 "iteration": self.iteration,
@@ -313,7 +351,7 @@ class Training:
                 "learning_rate": self.trainer.optimizer.param_groups[0]["lr"],
                 "losses": since.means(),
             }
-            model = self._carrier()
+            model = self._carrier(averaged)
             since.validated += since.saved
             can_score = self.phase().stage == max(len(self.recipe.stages) - 1, 0)
             if can_score and (since.validated >= self.options.validate_every or self.is_over):
@@ -321,9 +359,9 @@ class Training:
                 since.validated = 0.0
             if self._is_to_be_written(line.get("validation", {})):
                 self._write(model)
-            self._save()
+            self._save(each)
             with (self.options.folder / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(json.dumps(_without_nan(line)) + "\n")
             if "validation" in line:
                 draw_curve(self.options.folder / "metrics.jsonl", self.options.folder / "curve.png")
             self._to_tensorboard(line)
@@ -331,7 +369,7 @@ class Training:
         self.ranks.wait()
         since.restart()
 
-    def _save(self) -> None:
+    def _save(self, each: list[dict[str, Any]]) -> None:
         save_state(
             self.state_path,
             {
@@ -341,19 +379,20 @@ class Training:
                 "seconds": self.seconds,
                 "waited": self.waited,
                 "best": self.best,
-                "drawn": self.drawn,
-                "hard": None if self.hard is None else self.hard.state(),
+                "each": each,
             },
         )
 
-    def _carrier(self) -> Network:
-        """A network with the averaged weights as they are now."""
+    def _carrier(self, weights: Mapping[str, Tensor]) -> Network:
+        """A network with those weights, to be scored and written."""
         network, config = MODELS[self.recipe.arch]
         model = network(config(**self.options.network))
-        model.load_state_dict(self.trainer.ema)
+        model.load_state_dict(weights)
         return model.eval()
 
     def _is_to_be_written(self, scores: Mapping[str, float]) -> bool:
+        if self.phase().stage < len(self.recipe.stages) - 1:
+            return False  # its last layers have not been trained yet
         if not (self.recipe.keep_best and self.material.held):
             return True
         is_better = scores.get("psnr_y", -math.inf) > self.best
@@ -416,7 +455,7 @@ class Since:
     """What has happened since the last save."""
 
     def __init__(self) -> None:
-        self.usual = 1.0
+        self.usual: float | None = None
         self.validated = 0.0
         """Seconds since the last scores."""
         self.restart()
@@ -439,8 +478,9 @@ class Since:
 
     def usual_pace(self, took: float) -> float:
         """Seconds that count: far longer than usual was a pause (a machine asleep)."""
-        took = min(took, 5 * self.usual)
-        self.usual = 0.98 * self.usual + 0.02 * took
+        usual = took if self.usual is None else self.usual
+        took = min(took, 5 * usual)
+        self.usual = 0.98 * usual + 0.02 * took
         self.saved += took
         return took
 
@@ -448,6 +488,13 @@ class Since:
 def _clock(seconds: float) -> str:
     minutes = round(seconds) // 60
     return f"{minutes // 60}:{minutes % 60:02d}:{round(seconds) % 60:02d}"
+
+
+def _without_nan(value: Any) -> Any:
+    """As JSON has it: null for what could not be measured."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: object) -> object:

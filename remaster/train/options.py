@@ -142,8 +142,11 @@ class TrainOptions:
         for name in ("network", "losses", "last_losses"):
             if name in changes:
                 changes[name] = {**getattr(recipe, name), **changes[name]}
-        if recipe.stages and "stages" not in changes:
-            changes["stages"] = STAGES[self.enlargement]
+        grows = changes.get("arch", recipe.arch) == "srpggan"
+        if "stages" not in changes:
+            changes["stages"] = STAGES.get(self.enlargement, ()) if grows else ()
+        elif not grows:
+            raise OptionsError("--stages are for a network that grows: --recipe srpggan")
         if self.iterations is not None:
             changes["iterations"] = self.iterations
         return replace(recipe, **changes)

@@ -169,11 +169,18 @@ class Recipe:
             raise OptionsError(f"there is no loss {unknown[0]!r}; there are {', '.join(LOSSES)}")
         if not any(weight > 0 for weight in self.losses.values()):
             raise OptionsError("a training needs a loss of a weight over 0: --losses mse=1")
+        of_judges = sorted({*OF_DISCRIMINATORS, *OF_CRITICS} & set(self.pretrain_losses))
+        if of_judges:
+            raise OptionsError(f"--pretrain-losses are those before the judge, not {of_judges[0]}")
+        if "artifact" in every and not self.ema:
+            raise OptionsError("the loss artifact looks at the moving average: give --ema 0.999")
         known = {"": (), "discriminator": OF_DISCRIMINATORS, "critic": OF_CRITICS}.get(self.judge)
         for name in ("adversarial", "wasserstein", "matching"):
             if known is not None and name in self.losses and name not in known:
                 wanted = "critic" if name == "wasserstein" else "discriminator"
                 raise OptionsError(f"the loss {name} needs --judge {wanted}")
+        if self.arch == "srpggan" and "matching" in every:
+            raise OptionsError("the critic of srpggan grows, so the loss matching cannot be taken")
 
     def _check_choices(self) -> None:
         for name, known in (
@@ -182,6 +189,12 @@ class Recipe:
             ("judge_variant", ("code", "poster")),
             ("judge_head", ("convolution", "dense")),
         ):
+            if (
+                self.arch == "srpggan"
+                and name.startswith("judge_")
+                and getattr(self, name) != known[0]
+            ):
+                raise OptionsError(f"the critic of srpggan grows: leave {_flag(name)} out")
             if getattr(self, name) not in known:
                 flag, words = _flag(name), ", ".join(known).strip(", ")
                 raise OptionsError(f"{flag} is one of {words}, not {getattr(self, name)!r}")
@@ -375,7 +388,6 @@ RECIPES: dict[str, Recipe] = {
             network=_SRRESNET_8,
             scales=(4, 2, 8),
             judge="discriminator",
-            pretrain=0.1,
         ),
         Recipe(
             "srwgan-gp-transfer",

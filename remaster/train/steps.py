@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from remaster.color import convert, subsample_chroma
+from remaster.color import convert, subsample_chroma, upsample_chroma
 from remaster.errors import OptionsError
 from remaster.models import Network
 from remaster.models.critics import Discriminator, DiscriminatorConfig, GrowingCritic
@@ -139,48 +139,78 @@ def without_vgg(losses: Mapping[str, float]) -> dict[str, float]:
 
 
 def view(
-    model: Network, lq: Tensor, gt: Tensor, phase: Phase, *, chroma: str, wants_rgb: bool
+    model: Network,
+    lq: Tensor,
+    gt: Tensor,
+    phase: Phase,
+    *,
+    chroma: str,
+    wants_rgb: bool,
+    precision: torch.dtype = torch.float32,
 ) -> View:
-    """Enlarge and set beside the truth.
+    """Enlarge and set beside the truth; everything but the network itself is computed in fp32.
 
     Args:
         lq: (N, 3, h, w) BT.709 ycc, nominal.
         gt: (N, 3, h s, w s) R'G'B' in [0, 1].
-        chroma: `420` or `444`, of networks that write planes; with `wants_rgb` it must be 444.
+        chroma: `420` or `444`, of networks that write planes.
+        precision: of the network.
     """
     if model.eats == "planes":
-        return _view_of_planes(model, lq, gt, chroma, wants_rgb=wants_rgb)
+        with autocast(lq.device, precision):
+            padded, frame = pad(lq, model.padding, model.grid)
+            padded = padded.contiguous(memory_format=torch.channels_last)
+            luma, colors = model(padded, chroma)
+        shrink = 2 if chroma == "420" else 1
+        luma = frame.cut(luma.float(), model.scale)
+        colors = frame.cut(colors.float(), model.scale / shrink)
+        return _view_of_planes(luma, colors, gt, chroma, wants_rgb=wants_rgb)
     rgb = convert(lq, "bt709", "rgb")
     if model.eats == "luma":
         small, large = (convert(x, "rgb", LUMA_MATRIX)[:, :1] for x in (rgb, gt))
-        if isinstance(model, MSRCNN):
-            every = model.every_channel(small)
-            return View(every, large.expand_as(every))
-        return View(model(small), large)
+        with autocast(lq.device, precision):
+            sr = model.every_channel(small) if isinstance(model, MSRCNN) else model(small)
+        return View(sr.float(), large.expand_as(sr))
     if isinstance(model, SRPGGAN):
-        sr = model.at_stage(rgb, phase.stage, phase.alpha)
+        with autocast(lq.device, precision):
+            sr = model.at_stage(rgb, phase.stage, phase.alpha).float()
         truth = F.avg_pool2d(gt, gt.shape[-1] // sr.shape[-1])
         return View(sr, truth, rgb=(sr, truth))
     padded, frame = pad(rgb, model.padding, model.grid)
-    sr = frame.cut(model(padded.contiguous(memory_format=torch.channels_last)), model.scale)
+    with autocast(lq.device, precision):
+        sr = model(padded.contiguous(memory_format=torch.channels_last))
+    sr = frame.cut(sr.float(), model.scale)
     return View(sr, gt, rgb=(sr, gt))
 
 
 def _view_of_planes(
-    model: Network, lq: Tensor, gt: Tensor, chroma: str, *, wants_rgb: bool
+    luma: Tensor, colors: Tensor, gt: Tensor, chroma: str, *, wants_rgb: bool
 ) -> View:
-    padded, frame = pad(lq, model.padding, model.grid)
-    padded = padded.contiguous(memory_format=torch.channels_last)
-    luma, colors = (part.float() for part in model(padded, chroma))
-    luma = frame.cut(luma, model.scale)
+    """Of luma and chroma planes; a judge sees chroma of both as 4:2:0 would show it."""
     truth = convert(gt, "rgb", "bt709")
+    true_luma, true_colors = truth[:, :1], truth[:, 1:]
+    fine, true_fine = colors, true_colors
     if chroma == "420":
-        colors = frame.cut(colors, model.scale / 2)
-        true_colors = subsample_chroma(truth[:, 1:], VIDEO_LAYOUT)
-    else:
-        colors, true_colors = frame.cut(colors, model.scale), truth[:, 1:]
-    rgb = (convert(torch.cat([luma, colors], 1), "bt709", "rgb"), gt) if wants_rgb else None
-    return View(luma, truth[:, :1], (colors, true_colors), rgb)
+        true_colors = subsample_chroma(true_colors, VIDEO_LAYOUT)
+        if wants_rgb:
+            size = (gt.shape[-2], gt.shape[-1])
+            fine, true_fine = (
+                upsample_chroma(x, VIDEO_LAYOUT, "left", size) for x in (colors, true_colors)
+            )
+    rgb = None
+    if wants_rgb:
+        sr, shown = (
+            convert(torch.cat(planes, 1), "bt709", "rgb")
+            for planes in ((luma, fine), (true_luma, true_fine))
+        )
+        rgb = (sr, shown)
+    return View(luma, true_luma, (colors, true_colors), rgb)
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Forward passes in `precision`; nothing where that is fp32."""
+    is_narrow = precision != torch.float32
+    return torch.autocast(device.type, precision if is_narrow else None, enabled=is_narrow)
 
 
 class Trainer:
@@ -191,7 +221,6 @@ class Trainer:
         recipe: with `vgg` already replaced where there is no such network.
         vgg: for the loss of that name.
         precision: of the forward passes; penalties and losses are computed in fp32.
-        is_started: the generator was trained before.
         seed: of the judge's first weights.
 
     Raises:
@@ -207,15 +236,14 @@ class Trainer:
         device: torch.device | None = None,
         precision: torch.dtype = torch.float32,
         ranks: Ranks | None = None,
-        is_started: bool = False,
         seed: int = 0,
     ) -> None:
-        self.recipe, self.is_started = recipe, is_started
+        self.recipe = recipe
         self.device = device or torch.device("cpu")
         self.precision, self.ranks = precision, ranks or Ranks()
         self.model = _placed(model, self.device).train()
         self.vgg = None if vgg is None else vgg.to(self.device)
-        every = {*recipe.losses, *recipe.last_losses}
+        every = {*recipe.losses, *recipe.last_losses, *recipe.pretrain_losses}
         self.wants_rgb = bool(recipe.judge or "vgg" in every)
         if self.wants_rgb and model.eats == "luma":
             raise OptionsError(
@@ -258,13 +286,12 @@ class Trainer:
         """
         self._enter(phase)
         generator = torch.Generator().manual_seed(seed)
-        turn = iteration % len(SAMPLED_CHROMA)
-        chroma = "444" if self.wants_rgb else SAMPLED_CHROMA[turn]
+        chroma = SAMPLED_CHROMA[iteration % len(SAMPLED_CHROMA)]
         terms: dict[str, Tensor] = {}
         for i, (lq, gt) in enumerate(batches):
             is_last = i == len(batches) - 1
-            with self._autocast(), torch.set_grad_enabled(is_last):
-                seen = view(self.model, lq, gt, phase, chroma=chroma, wants_rgb=self.wants_rgb)
+            with torch.set_grad_enabled(is_last):
+                seen = self._view(self.model, lq, gt, phase, chroma)
             if phase.is_judged:
                 terms |= self._judge_step(seen, phase, generator)
         terms |= self._generator_step(seen, lq, phase, chroma)
@@ -288,11 +315,12 @@ class Trainer:
         if isinstance(self.model, SRPGGAN):
             self.model.alpha.fill_(phase.alpha)
 
+    def _view(self, model: Network, lq: Tensor, gt: Tensor, phase: Phase, chroma: str) -> View:
+        wants_rgb, precision = self.wants_rgb, self.precision
+        return view(model, lq, gt, phase, chroma=chroma, wants_rgb=wants_rgb, precision=precision)
+
     def _autocast(self) -> torch.autocast:
-        is_narrow = self.precision != torch.float32
-        return torch.autocast(
-            self.device.type, self.precision if is_narrow else None, enabled=is_narrow
-        )
+        return autocast(self.device, self.precision)
 
     def _judging(self, phase: Phase) -> Judge:
         if isinstance(self.judge, GrowingCritic):
@@ -360,18 +388,19 @@ class Trainer:
         """What the moving average gives, (N, C, H, W) as the network itself."""
         assert self._average is not None
         self._average.load_state_dict(self.ema)
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad():
             average = self._average.to(self.device).eval()
-            truth = seen.gt if seen.rgb is None else seen.rgb[1]
-            return view(average, lq, truth, phase, chroma=chroma, wants_rgb=False).sr
+            # Its truth is not looked at: one of the right size does.
+            truth = seen.gt.expand(-1, 3, -1, -1) if seen.gt.shape[1] == 1 else seen.gt
+            return self._view(average, lq, truth, phase, chroma).sr
 
     def _descend(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, terms: Mapping[str, Tensor]
     ) -> None:
         optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(torch.stack(list(terms.values())).sum()).backward()
+        self.ranks.average_gradients(model.parameters())  # so that all find the same overflow
         self.scaler.unscale_(optimizer)
-        self.ranks.average_gradients(model.parameters())
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(model.parameters(), self.recipe.clip)
         self.scaler.step(optimizer)
@@ -380,6 +409,19 @@ class Trainer:
     def _follow(self, iteration: int) -> None:
         decay = min(self.recipe.ema, (1 + iteration) / (10 + iteration))
         average(self.ema, self.model.state_dict(), decay if self.recipe.ema else 0.0)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every weight is still a number."""
+        own = [*self.model.state_dict().values(), *self.ema.values()]
+        own += [] if self.judge is None else list(self.judge.state_dict().values())
+        return all(bool(tensor.isfinite().all()) for tensor in own)
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The moving average; what normalisation has counted is the mean over all processes."""
+        counted = [name for name, b in self.model.named_buffers() if b.is_floating_point()]
+        means = self.ranks.averaged([self.ema[name] for name in counted])
+        return {**self.ema, **dict(zip(counted, means))}
 
     def state(self) -> dict[str, Any]:
         """Everything to go on from: plain values and tensors."""

@@ -33,7 +33,7 @@ CHANGED: dict[str, tuple[list[str], Any]] = {
     "last_losses": (["--last-losses", "vgg=1"], {"vgg": 1.0}),
     "schedule": (["--schedule", "tenth"], "tenth"),
     "patch": (["--patch", "20"], 20),
-    "stages": (["--stages", "0.4,0.6"], (0.4, 0.6)),
+    "stages": (["-r", "srpggan", "--stages", "0.2,0.3,0.5"], (0.2, 0.3, 0.5)),
     "keep_best": (["--keep-best"], True),
     "hard": (["--hard", "3"], 3.0),
 }  # fmt: skip

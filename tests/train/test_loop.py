@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -26,6 +27,7 @@ from remaster.errors import (
 from remaster.train import loop
 from remaster.train.loop import fit
 from remaster.train.options import TrainOptions
+from remaster.train.pairs import Difficulty
 from remaster.train.recipes import RECIPES
 from remaster.train.steps import Trainer
 
@@ -95,7 +97,8 @@ class Killed(Exception):
 def test_a_killed_training_ends_bit_equal_to_an_unbroken_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch, recipe: str, changes: dict[str, Any]
 ) -> None:
-    whole = options(folder, recipe=recipe, changes=changes)
+    monkeypatch.setattr(Difficulty, "UPDATES_BETWEEN", 1)
+    whole = options(folder, recipe=recipe, changes=changes, iterations=8)
     fit(whole, quiet)
     broken = replace(whole, output=folder / "broken.safetensors")
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
@@ -103,19 +106,22 @@ def test_a_killed_training_ends_bit_equal_to_an_unbroken_one(
 
     def step(self: Trainer, *given: Any) -> Any:
         steps[0] += 1
-        if steps[0] == 5:
+        if steps[0] == 6:
             raise Killed
         return real(self, *given)
 
     monkeypatch.setattr(Trainer, "step", step)
     with pytest.raises(Killed):
         fit(broken, quiet)
-    assert load_state(broken.folder / "state.pt")["iteration"] == 4
+    assert load_state(broken.folder / "state.pt")["iteration"] == 5
     fit(broken, quiet)
     ends = [load_state(each.folder / "state.pt")["trainer"] for each in (whole, broken)]
     for part in ("model", "ema", *(["judge"] if "judge" in ends[0] else [])):
         for name, tensor in ends[0][part].items():
             assert torch.equal(tensor, ends[1][part][name]), f"{part} {name}"
+    if "hard" in changes:
+        own = load_state(whole.folder / "state.pt")["each"][0]["hard"]
+        assert len(own["hard"]) > 0
 
 
 def test_the_best_weights_are_kept_where_the_last_ones_are_worse(
@@ -170,11 +176,24 @@ def test_a_place_that_cannot_be_written_is_named(folder: Path) -> None:
 
 
 def test_a_pause_is_not_training_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 10**9, 500))
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(clock)))
-    own = options(folder, iterations=None, max_seconds=60.0)
+    """A tenth of a second a look at the clock, but one of an hour."""
+    looks = itertools.count()
+    monkeypatch.setattr(
+        loop.time, "perf_counter", lambda: 0.1 * (n := next(looks)) + 3600.0 * (n > 8)
+    )
+    own = options(folder, iterations=None, max_seconds=4.0)
     fit(own, quiet)
-    assert load_state(own.folder / "state.pt")["iteration"] > 3
+    assert 15 <= load_state(own.folder / "state.pt")["iteration"] <= 20
+
+
+def test_slow_steps_count_as_long_as_they_take(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = itertools.count()
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: 30.0 * next(looks))
+    own = options(folder, iterations=None, max_seconds=300.0)
+    fit(own, quiet)
+    assert load_state(own.folder / "state.pt")["iteration"] == 5  # two looks a step
 
 
 def test_numbers_that_are_none_any_more_stop_it_and_lose_nothing(
@@ -193,6 +212,50 @@ def test_numbers_that_are_none_any_more_stop_it_and_lose_nothing(
     with pytest.raises(TrainingError, match="--learning-rate"):
         fit(replace(own, iterations=9), quiet)
     assert kept == (own.output.read_bytes(), (own.folder / "state.pt").read_bytes())
+
+
+def test_weights_that_are_none_any_more_are_not_saved(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = options(folder)
+    fit(own, quiet)
+    kept = own.output.read_bytes(), (own.folder / "state.pt").read_bytes()
+    real = Trainer.step
+
+    def step(self: Trainer, *given: Any) -> Any:
+        found = real(self, *given)
+        next(self.model.parameters()).data.fill_(torch.inf)  # by a gradient that overflowed
+        return found
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(TrainingError, match="weights are not a number"):
+        fit(replace(own, iterations=7), quiet)
+    assert kept == (own.output.read_bytes(), (own.folder / "state.pt").read_bytes())
+
+
+def test_other_material_is_another_training(folder: Path) -> None:
+    own = options(folder)
+    fit(own, quiet)
+    picture = (folder / "data" / "two" / "0.png").read_bytes()
+    (folder / "data" / "two" / "new.png").write_bytes(picture)
+    with pytest.raises(CheckpointError, match="holds another training"):
+        fit(replace(own, iterations=8), quiet)
+
+
+def test_a_growing_network_is_written_when_it_has_grown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    own = options(folder, recipe="srpggan", changes={**SMALL, "patch": 32, "batch": 1})
+    written: list[float] = []
+    real = loop.Training._write
+    monkeypatch.setattr(
+        loop.Training,
+        "_write",
+        lambda self, model: (written.append(self.progress), real(self, model)),
+    )
+    fit(own, quiet)
+    assert written and min(written) >= 0.4
 
 
 def test_a_batch_that_does_not_fit_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,46 +343,75 @@ def test_an_extra_that_is_missing_is_named(folder: Path, monkeypatch: pytest.Mon
         fit(options(folder, tensorboard=True), quiet)
 
 
-def test_two_ranks_end_with_equal_parameters(folder: Path) -> None:
-    """Two processes by gloo: each sees its own patches, both end with the same weights."""
+RANKS = """
+import sys
+import torch
+from pathlib import Path
+from remaster.train import loop
+from remaster.train.options import TrainOptions
+
+data, output, iterations, kill_at = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+own = TrainOptions((Path(data),), Path(output), hold_out=("one",), recipe="srgan-anime",
+    iterations=iterations, pool=24, threads=1, precision="fp32", changes=CHANGES)
+loop.SAVE_EVERY_SECONDS = 0.0
+seen, steps = [], [0]
+batch, run, step = loop.Training._batch, loop.Training.run, loop.Trainer.step
+
+def watched(self, request):
+    seen.append(request[1])
+    return batch(self, request)
+
+def killed(self, *given):
+    steps[0] += 1
+    if steps[0] == kill_at:
+        raise SystemExit(7)
+    return step(self, *given)
+
+def kept(self, log):
+    run(self, log)
+    torch.save({"model": self.trainer.model.state_dict(), "judge": self.trainer.judge.state_dict(),
+        "ema": self.trainer.averaged(), "seen": seen}, f"{output}.{self.ranks.rank}")
+
+loop.Training._batch, loop.Training.run, loop.Trainer.step = watched, kept, killed
+loop.fit(own, print)
+""".replace("CHANGES", repr({**SMALL_GAN, "pretrain": 0.4}))
+
+
+def trained_by_two(folder: Path, name: str, *, kill_at: int = 0) -> tuple[int, str]:
+    """(exit code, output) of a training by two processes over gloo."""
     program = folder / "ranks.py"
-    program.write_text(
-        "import sys, torch\n"
-        "from pathlib import Path\n"
-        "from remaster.train import loop\n"
-        "from remaster.train.options import TrainOptions\n"
-        "own = TrainOptions((Path(sys.argv[1]),), Path(sys.argv[2]), hold_out=('one',),\n"
-        "    recipe='srgan-anime', iterations=3, pool=24, threads=1, precision='fp32',\n"
-        f"    changes={ {**SMALL_GAN, 'pretrain': 0.4}!r})\n"
-        "real = loop.Training.run\n"
-        "def run(self, log):\n"
-        "    real(self, log)\n"
-        "    torch.save({'model': self.trainer.model.state_dict(),\n"
-        "        'judge': self.trainer.judge.state_dict(), 'drawn': self.seen},\n"
-        "        f'{sys.argv[2]}.{self.ranks.rank}')\n"
-        "batch = loop.Training._batch\n"
-        "def seen(self, request):\n"
-        "    self.__dict__.setdefault('seen', []).append(request[1])\n"
-        "    return batch(self, request)\n"
-        "loop.Training.run, loop.Training._batch = run, seen\n"
-        "loop.fit(own, print)\n"
-    )
+    program.write_text(RANKS)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        str(program), str(folder / "data"), str(folder / "w.safetensors"),
+        str(program), str(folder / "data"), str(folder / name), "4", str(kill_at),
     ]  # fmt: skip
     paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    first, second = (torch.load(f"{folder / 'w.safetensors'}.{rank}") for rank in (0, 1))
-    assert not torch.equal(first["drawn"][0], second["drawn"][0])
-    for part in ("model", "judge"):
+    return done.returncode, done.stdout + done.stderr[-2000:]
+
+
+def test_two_ranks_end_equal_and_go_on_where_they_were_killed(folder: Path) -> None:
+    """Two processes by gloo: each sees its own patches, both end with the same weights."""
+    code, said = trained_by_two(folder, "whole.safetensors")
+    assert code == 0, said
+    assert said.count("files to learn from") == 1
+    first, second = (torch.load(folder / f"whole.safetensors.{rank}") for rank in (0, 1))
+    assert not torch.equal(first["seen"][0], second["seen"][0])
+    for part in ("model", "judge", "ema"):
         for name, tensor in first[part].items():
-            if tensor.is_floating_point() and "running" not in name:
+            if part == "ema" or "running" not in name:
                 assert torch.equal(tensor, second[part][name]), f"{part} {name}"
-    assert done.stdout.count("files to learn from") == 1
-    assert load_model(folder / "w.safetensors")[1].trained["iterations"] == 3
+    written = load_model(folder / "whole.safetensors")[0].state_dict()
+    assert all(torch.equal(tensor, first["ema"][name]) for name, tensor in written.items())
+
+    assert trained_by_two(folder, "killed.safetensors", kill_at=3)[0] != 0
+    code, said = trained_by_two(folder, "killed.safetensors")
+    assert code == 0, said
+    for rank, unbroken in enumerate((first, second)):
+        again = torch.load(folder / f"killed.safetensors.{rank}")
+        assert torch.equal(again["seen"][-1], unbroken["seen"][-1])
+    assert load_model(folder / "killed.safetensors")[1].trained["iterations"] == 4
 
 
 @pytest.mark.parametrize(
@@ -336,7 +428,13 @@ def test_two_ranks_end_with_equal_parameters(folder: Path) -> None:
         ({"changes": {"losses": {"magic": 1.0}}}, "magic"),
         ({"changes": {"losses": {"adversarial": 1.0}}}, "--judge discriminator"),
         ({"changes": {"losses": dict.fromkeys(RECIPES["default"].losses, 0.0)}}, "over 0"),
-        ({"changes": {"stages": (0.5, 0.6)}}, "--stages"),
+        ({"changes": {"stages": (0.5, 0.5)}}, "--recipe srpggan"),
+        ({"recipe": "srpggan", "changes": {"stages": (0.5, 0.6, 0.7)}}, "make 1"),
+        ({"recipe": "srpggan", "changes": {"stages": (0.5, 0.5)}}, "3 --stages"),
+        ({"recipe": "srpggan", "changes": {"losses": {"matching": 1.0}}}, "matching"),
+        ({"recipe": "srpggan", "changes": {"judge_head": "dense"}}, "--judge-head"),
+        ({"changes": {"pretrain_losses": {"adversarial": 1.0}}}, "--pretrain-losses"),
+        ({"changes": {"losses": {"artifact": 1.0}, "ema": 0.0}}, "--ema"),
         ({"output": Path("w.pth")}, "safetensors"),
         ({"changes": {"batch": 0}}, "--batch"),
         ({"seed": -1}, "--seed"),

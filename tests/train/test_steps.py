@@ -197,7 +197,35 @@ def test_the_default_network_can_be_judged_in_colour() -> None:
     )
     own = trainer(recipe, config, precision=torch.bfloat16)
     terms, _ = own.step([pair(recipe, 2)], phase_at(recipe, 0.5, 9, is_started=True), 9, 0)
-    assert {"discriminator", "adversarial", "charbonnier", "chroma_444"} <= set(terms)
+    assert {"discriminator", "adversarial", "charbonnier", "chroma_420"} <= set(terms)
+
+
+def test_every_tail_learns_beside_a_judge() -> None:
+    recipe, config = small("default", losses={"adversarial": 1e-3}, judge="discriminator")
+    own = trainer(recipe, config)
+    before = {k: v.clone() for k, v in own.model.state_dict().items()}
+    phase = replace(phase_at(recipe, 0.0, 10**6, is_started=True), rate=1.0)
+    for i in range(4):
+        own.step([pair(recipe, 2)], phase, i, i)
+    after = own.model.state_dict()
+    assert all(
+        not torch.equal(before[k], after[k]) for k in before if "tails" in k and "weight" in k
+    )
+
+
+@pytest.mark.parametrize("name", ["default", "srcnn", "resnet-anime"])
+def test_the_truth_keeps_its_precision_where_the_network_does_not(name: str) -> None:
+    recipe, config = small(name)
+    own = trainer(recipe, config)
+    lq, gt = pair(recipe, config["scale"])
+    phase = phase_at(recipe, 0.5, 9, is_started=True)
+    exact, narrow = (
+        view(own.model, lq, gt, phase, chroma="420", wants_rgb=False, precision=precision)
+        for precision in (torch.float32, torch.bfloat16)
+    )
+    assert torch.equal(exact.gt, narrow.gt)
+    assert narrow.sr.dtype == torch.float32
+    assert not torch.equal(exact.sr, narrow.sr)
 
 
 def test_views_show_the_truth_at_the_size_and_in_the_colours_of_the_network() -> None:
