@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle  # for the name of its error alone
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,18 @@ def save_model(path: Path, model: nn.Module, card: Card) -> None:
     tensors = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
     partial = path.with_name(f".{path.name}.part")
     save_file(tensors, partial, metadata={"remaster": document})
+    _give_usual_rights(partial)
     partial.replace(path)
+
+
+def _give_usual_rights(path: Path) -> None:
+    """Those that any new file gets: safetensors lets its owner alone read."""
+    reference = path.with_name(f"{path.name}.rights")
+    reference.touch()
+    try:
+        path.chmod(stat.S_IMODE(reference.stat().st_mode))
+    finally:
+        reference.unlink()
 
 
 def read_card(path: Path) -> Card:

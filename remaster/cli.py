@@ -27,7 +27,13 @@ from remaster.commands.console import say, tell
 from remaster.commands.inputs import Job, Work, find_work
 from remaster.commands.program import PROGRESS, GroupedCommand, Program
 from remaster.commands.shows import SHOWS
-from remaster.commands.training import TrainCommand, changes, list_recipes, recipe_options
+from remaster.commands.training import (
+    TrainCommand,
+    changes,
+    describe_recipe,
+    list_recipes,
+    recipe_options,
+)
 from remaster.errors import OptionsError
 from remaster.options import DEINTERLACE, FORMATS, MODES, PRECISIONS, REUSE, RunOptions, refuse
 from remaster.released import released
@@ -469,6 +475,10 @@ def models() -> None:
     "--validate-every", type=float, default=TrainOptions.validate_every, show_default=True,
     help="Seconds between scores on what is held out, with a sheet and a curve.",
 )  # fmt: skip
+@click.option(
+    "-y", "--overwrite", is_flag=True,
+    help="Replace weights that are there and are not this training's own.",
+)  # fmt: skip
 @click.option("--tensorboard", is_flag=True, help="Log for TensorBoard too (extra tensorboard).")
 @click.option("--device", default=TrainOptions.device, show_default=True, help="auto, cpu, cuda.")
 @click.option(
@@ -495,16 +505,18 @@ def train(data: tuple[Path, ...], output: Path, **flags: Any) -> None:
 
     _stop_as_ctrl_c_does()
     fit(options, tell)
-    say(f"wrote {output}")
 
 
 @main.command()
-def recipes() -> None:
-    """List the recipes of `remaster train`.
+@click.argument("recipe", required=False, type=click.Choice(list(RECIPES)))
+def recipes(recipe: str | None) -> None:
+    """List the recipes of `remaster train`, or every number of one.
 
-    Example: remaster recipes
+    \b
+    Examples: remaster recipes
+              remaster recipes a2n
     """
-    say("\n".join(list_recipes()))
+    say("\n".join(list_recipes() if recipe is None else describe_recipe(recipe)))
 
 
 @main.command()

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+from remaster.commands.console import columns
 from remaster.commands.program import GroupedCommand
-from remaster.train.recipes import JUDGES, RECIPES, SCHEDULES, Recipe
+from remaster.train.recipes import JUDGES, NETWORKS, RECIPES, SCHEDULES, Recipe
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,6 +62,7 @@ WORDS: dict[str, str] = {
 """Field -> what its flag says."""
 
 CHOICES: dict[str, Sequence[str]] = {
+    "arch": NETWORKS,
     "judge": [name or "none" for name in JUDGES],
     "schedule": SCHEDULES,
     "judge_variant": ("code", "poster"),
@@ -156,7 +158,7 @@ class TrainCommand(GroupedCommand):
     groups: Mapping[str, Sequence[str]] = {
         "Training": (
             "output", "recipe", "scale", "size", "iterations", "max_seconds", "start", "vgg",
-            "hold_out", "pairs", "pool",
+            "hold_out", "pairs", "pool", "overwrite",
         ),
         "Machine": ("device", "precision", "threads", "seed"),
         "Watching": ("validate_every", "tensorboard"),
@@ -180,10 +182,30 @@ class TrainCommand(GroupedCommand):
 
 
 def list_recipes() -> list[str]:
-    """A line for each recipe: its name, network, scales and where it comes from."""
-    width = max(map(len, RECIPES))
+    """A line for each recipe: its name, network, scales, losses and what it goes on from."""
+    rows = [("recipe", "network", "scales", "told by", "goes on from")]
+    for name, recipe in RECIPES.items():
+        scales = "/".join(map(str, sorted(recipe.scales)))
+        losses = ", ".join([*recipe.losses, *recipe.last_losses])
+        rows.append((name, recipe.arch, f"x{scales}", losses, recipe.starts_from))
+    return columns(rows)
+
+
+def describe_recipe(name: str) -> list[str]:
+    """Every number of a recipe beside its flag."""
+    recipe = RECIPES[name]
+    rows = []
+    for each in fields(Recipe):
+        if each.name not in UNCHANGED:
+            value = getattr(recipe, each.name)
+            if isinstance(value, Mapping):
+                value = ", ".join(f"{k}={v}" for k, v in value.items())
+            elif isinstance(value, tuple):
+                value = ",".join(map(str, value))
+            words = WORDS[each.name].rstrip(".")
+            rows.append((f"--{each.name.replace('_', '-')}", str(value), words))
+    head = f"{name}: {recipe.source}; x{'/'.join(map(str, sorted(recipe.scales)))}"
     return [
-        f"{name.ljust(width)}  {recipe.arch:8} x{'/'.join(map(str, sorted(recipe.scales))):6} "
-        f"{recipe.source}"
-        for name, recipe in RECIPES.items()
+        head,
+        *columns([("--iterations", str(recipe.iterations), "Where no budget is given"), *rows]),
     ]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import itertools
 import json
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,15 @@ from torch import Tensor
 
 from remaster.checkpoint import Card, load_model, load_state, save_model, save_state
 from remaster.engines.host import keep_freed_memory, usable_cores
-from remaster.errors import CheckpointError, DataError, MemoryShortage, OptionsError, TrainingError
+from remaster.errors import (
+    CheckpointError,
+    DataError,
+    MemoryShortage,
+    OptionsError,
+    OutputError,
+    TrainingError,
+)
+from remaster.media.placing import partial_file
 from remaster.models import MODELS, Network
 from remaster.train.distributed import Ranks, joined, local_rank, process_count
 from remaster.train.influence import influence_radius
@@ -33,7 +44,11 @@ from remaster.train.validation import draw_curve, draw_sheet, validate
 from remaster.train.vgg import VGG19Features, load_vgg19
 from remaster.transfer import parallel_map
 
+STATE = "state.pt"
 SAVE_EVERY_SECONDS = 60.0
+FIRST_SAVE_SECONDS = 10.0
+"""Until it is known how it goes."""
+
 CHECK_EVERY = 20
 """Iterations between looks at whether numbers are still finite."""
 
@@ -63,16 +78,21 @@ def fit(options: TrainOptions, log: Log) -> Path:
         raise OptionsError(
             "--tensorboard needs the extra tensorboard: pip install 'remaster[tensorboard]'"
         )
+    _check_place(options)
     try:
-        with joined(device) as ranks:
+        with joined(device) as ranks, ExitStack() as stack:
             say = log if ranks.is_first else lambda _line: None
-            options.folder.mkdir(parents=True, exist_ok=True)
             recipe, vgg = _with_vgg(options, say)
+            trainer = _make_trainer(options, recipe, vgg, device, ranks)
+            say(_headline(options, recipe, trainer))
             if ranks.is_first:
+                options.folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(_alone(options.folder))
                 open_material(options, recipe, say)
             ranks.wait()
             material = open_material(options, recipe, lambda _line: None)
-            Training(options, recipe, material, vgg, device, ranks).run(say)
+            Training(options, recipe, material, trainer, ranks).run(say)
+            say(f"wrote {options.output}")
     except OSError as error:
         raise DataError(f"{options.folder} cannot be used: {error.strerror or error}") from error
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -80,9 +100,49 @@ def fit(options: TrainOptions, log: Log) -> Path:
             raise
         raise MemoryShortage(
             f"a batch of {options.resolved.batch} patches of {options.resolved.patch} pixels does "
-            "not fit in memory: give a smaller --batch or --patch; what was trained so far is kept"
+            "not fit in memory: give a smaller --batch or --patch; what was saved before is kept"
         ) from error
     return options.output
+
+
+def _check_place(options: TrainOptions) -> None:
+    """Raise OutputError where weights would replace something else."""
+    if options.output.is_dir():
+        raise OutputError(f"{options.output} is a folder: give the name of a file behind -o")
+    is_own = (options.folder / STATE).is_file()
+    if options.output.exists() and not is_own and not options.overwrite:
+        raise OutputError(
+            f"{options.output} exists and no training of it lies in {options.folder.name}: give -y "
+            "to replace it, or another --output"
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While no other training uses the folder."""
+    lock = partial_file(folder / "lock")
+    try:
+        lock.__enter__()
+    except OutputError as error:
+        raise TrainingError(
+            f"another training is writing to {folder}: wait for its end, or give another --output"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
+
+
+def _headline(options: TrainOptions, recipe: Recipe, trainer: Trainer) -> str:
+    count = sum(p.numel() for p in trainer.model.parameters())
+    budget = f"{recipe.iterations} iterations"
+    if options.max_seconds is not None:
+        budget = f"{_clock(options.max_seconds)} hours"
+    precision = str(trainer.precision).removeprefix("torch.")
+    return (
+        f"recipe {recipe.name}: {recipe.arch} x{options.enlargement}, {count:,} numbers, "
+        f"{trainer.device} in {precision}, {budget}; state, sheet and curve go to {options.folder}"
+    )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -138,6 +198,82 @@ def _with_vgg(options: TrainOptions, log: Log) -> tuple[Recipe, VGG19Features | 
     )
 
 
+def _make_trainer(
+    options: TrainOptions,
+    recipe: Recipe,
+    vgg: VGG19Features | None,
+    device: torch.device,
+    ranks: Ranks,
+) -> Trainer:
+    model = _fresh(options, recipe)
+    if options.start is not None:
+        _begin_from(options.start, model, recipe)
+    return Trainer(
+        model,
+        recipe,
+        vgg=vgg,
+        device=device,
+        precision=_precision(options.precision, device),
+        ranks=ranks,
+        seed=options.seed,
+    )
+
+
+def _fresh(options: TrainOptions, recipe: Recipe) -> Network:
+    network, config = MODELS[recipe.arch]
+    known = [name for name in inspect.signature(config).parameters if name != "scale"]
+    wrong = sorted(set(options.network) - {*known, "scale"})
+    if wrong:
+        raise OptionsError(f"a {recipe.arch} has no {wrong[0]}; it has {', '.join(known)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        try:
+            return network(config(**options.network))
+        except (TypeError, ValueError) as error:
+            raise OptionsError(f"--network is wrong for {recipe.arch}: {error}") from error
+
+
+def _begin_from(start: Path, model: Network, recipe: Recipe) -> None:
+    """Take over weights; those of another scale as far as they fit."""
+    trained, card = load_model(start)
+    if card.arch != recipe.arch:
+        raise CheckpointError(
+            f"{start} holds a {card.arch}, and {recipe.name} trains a {recipe.arch}: give weights "
+            "of that network with --start"
+        )
+    own, given = model.state_dict(), trained.state_dict()
+    fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    is_other_scale = card.scale != model.scale
+    if len(fitting) < len(own) and not is_other_scale:
+        raise CheckpointError(
+            f"{start} holds a {card.arch} of another size ({card.config}): give --network the same "
+            "numbers"
+        )
+    if is_other_scale and card.arch == "celnet":
+        fitting = {k: v for k, v in fitting.items() if not k.startswith(("tails", "skips"))}
+    model.load_state_dict({**own, **fitting})
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether the process was asked to stop, once; asked twice, it stops where it is."""
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+        if len(asked) > 1:
+            raise KeyboardInterrupt
+
+    kept = {}
+    with suppress(ValueError):  # only the main thread hears of signals
+        kept = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
 class Training:
     """A trainer on its way: where it stands, what it is fed, what it has written."""
 
@@ -146,63 +282,21 @@ class Training:
         options: TrainOptions,
         recipe: Recipe,
         material: Material,
-        vgg: VGG19Features | None,
-        device: torch.device,
+        trainer: Trainer,
         ranks: Ranks,
     ) -> None:
         self.options, self.recipe, self.material = options, recipe, material
-        self.device, self.ranks = device, ranks
+        self.trainer, self.device, self.ranks = trainer, trainer.device, ranks
         self.iteration, self.seconds, self.waited = 0, 0.0, 0.0
         self.best = -math.inf
         """PSNR of the best scores so far."""
-        model = self._fresh()
-        if options.start is not None:
-            self._begin_from(options.start, model)
-        self.trainer = Trainer(
-            model,
-            recipe,
-            vgg=vgg,
-            device=device,
-            precision=_precision(options.precision, device),
-            ranks=ranks,
-            seed=options.seed,
-        )
         self.hard = Difficulty(len(material.pool), weight=recipe.hard) if recipe.hard > 1 else None
         self.drawn: dict[int, Tensor] = {}
         """Iteration -> pairs that were drawn for it and not yet learnt from."""
-        self.state_path = options.folder / "state.pt"
+        self.state_path = options.folder / STATE
         if self.state_path.is_file():
             self._restore(load_state(self.state_path))
         self._check_together()
-
-    def _fresh(self) -> Network:
-        network, config = MODELS[self.recipe.arch]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.options.seed)
-            try:
-                return network(config(**self.options.network))
-            except (TypeError, ValueError) as error:
-                raise OptionsError(f"--network is wrong for {self.recipe.arch}: {error}") from error
-
-    def _begin_from(self, start: Path, model: Network) -> None:
-        """Take over weights; those of another scale as far as they fit."""
-        trained, card = load_model(start)
-        if card.arch != self.recipe.arch:
-            raise CheckpointError(
-                f"{start} holds a {card.arch}, and {self.recipe.name} trains a {self.recipe.arch}: "
-                "give weights of that network with --start"
-            )
-        own, given = model.state_dict(), trained.state_dict()
-        fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
-        is_other_scale = card.scale != model.scale
-        if len(fitting) < len(own) and not is_other_scale:
-            raise CheckpointError(
-                f"{start} holds a {card.arch} of another size ({card.config}): give --network the "
-                "same numbers"
-            )
-        if is_other_scale and card.arch == "celnet":
-            fitting = {k: v for k, v in fitting.items() if not k.startswith(("tails", "skips"))}
-        model.load_state_dict({**own, **fitting})
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a training to be gone on with."""
@@ -296,8 +390,14 @@ class Training:
 
     def run(self, log: Log) -> None:
         """Step until the budget is spent; save every minute and at the end."""
-        since = Since()
+        if self.is_over:
+            log(
+                f"already done: {self.iteration} iterations in {_clock(self.seconds)}; a larger "
+                "--iterations or --max-seconds goes on"
+            )
+        since = Since(self.options.validate_every)
         with ExitStack() as stack:
+            is_stopping = stack.enter_context(_asked_to_stop())
             batches = stack.enter_context(parallel_map(self._batch, self._requests(), 1))
             while not self.is_over:
                 began = time.perf_counter()
@@ -309,9 +409,13 @@ class Training:
                 took = since.usual_pace(time.perf_counter() - began)
                 self.seconds = self.ranks.agreed(self.seconds + took)
                 self.waited += min(waited, took)
-                if self.ranks.agreed(float(since.saved >= SAVE_EVERY_SECONDS)) or self.is_over:
+                is_stopped = self.ranks.agreed(float(is_stopping())) > 0
+                if self.ranks.agreed(float(since.is_due)) or self.is_over or is_stopped:
                     self._check(since)
                     self._record(since, log)
+                if is_stopped:
+                    log("stopped; the same command goes on")
+                    raise KeyboardInterrupt
         if self.ranks.is_first and not self.options.output.is_file():
             self._write(self._carrier(self.trainer.ema))
 
@@ -352,11 +456,9 @@ class Training:
                 "losses": since.means(),
             }
             model = self._carrier(averaged)
-            since.validated += since.saved
             can_score = self.phase().stage == max(len(self.recipe.stages) - 1, 0)
-            if can_score and (since.validated >= self.options.validate_every or self.is_over):
+            if can_score and (since.is_to_be_scored or self.is_over):
                 line["validation"] = self._validate(model)
-                since.validated = 0.0
             if self._is_to_be_written(line.get("validation", {})):
                 self._write(model)
             self._save(each)
@@ -367,6 +469,9 @@ class Training:
             self._to_tensorboard(line)
             log(self._words(line, since))
         self.ranks.wait()
+        if since.is_to_be_scored:
+            since.validated = 0.0
+        since.save_every = SAVE_EVERY_SECONDS
         since.restart()
 
     def _save(self, each: list[dict[str, Any]]) -> None:
@@ -445,19 +550,32 @@ class Training:
     def _words(self, line: dict[str, Any], since: Since) -> str:
         rate = since.steps / max(since.saved, 1e-9)
         left = (1 - self.progress) / max(self.progress, 1e-9) * self.seconds
-        words = [f"iteration {self.iteration}", f"{rate:.3g}/s", f"{_clock(left)} left"]
-        words += [f"{name} {value:.4g}" for name, value in line["losses"].items()]
-        words += [f"{name} {value:.4g}" for name, value in line.get("validation", {}).items()]
-        return "  ".join(words)
+        losses = ", ".join(f"{name} {value:.3g}" for name, value in line["losses"].items())
+        words = [f"iteration {self.iteration}", f"{rate:.3g}/s", f"{_clock(left)} left", losses]
+        scores = line.get("validation")
+        if scores:
+            gain = scores["gain_psnr_y"]
+            beside = "above" if gain >= 0 else "below"
+            words.append(
+                f"held out: {scores['psnr_y']:.2f} dB, {abs(gain):.2f} {beside} bicubic, SSIM "
+                f"{scores['ssim_y']:.4f}, flicker {scores['flicker']:.2f} levels"
+            )
+        return "; ".join(words)
 
 
 class Since:
-    """What has happened since the last save."""
+    """What has happened since the last save.
 
-    def __init__(self) -> None:
+    Args:
+        validate_every: seconds between scores.
+    """
+
+    def __init__(self, validate_every: float) -> None:
         self.usual: float | None = None
+        self.validate_every = validate_every
         self.validated = 0.0
         """Seconds since the last scores."""
+        self.save_every = FIRST_SAVE_SECONDS
         self.restart()
 
     def restart(self) -> None:
@@ -465,6 +583,15 @@ class Since:
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.steps, self.saved = 0, 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to save."""
+        return self.saved >= min(self.save_every, SAVE_EVERY_SECONDS) or self.is_to_be_scored
+
+    @property
+    def is_to_be_scored(self) -> bool:
+        return self.validated >= self.validate_every
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """Count one step's losses."""
@@ -482,6 +609,7 @@ class Since:
         took = min(took, 5 * usual)
         self.usual = 0.98 * usual + 0.02 * took
         self.saved += took
+        self.validated += took
         return took
 
 

@@ -68,6 +68,9 @@ class TrainOptions:
     validate_every: float = 300.0
     """Seconds of training between scores on what is held out."""
 
+    overwrite: bool = False
+    """Replace weights that are there and were not written by the training in `folder`."""
+
     device: str = "auto"
     precision: str = "auto"
     tensorboard: bool = False
@@ -100,6 +103,7 @@ class TrainOptions:
             raise OptionsError("give folders of pictures and videos to learn from, or --pairs")
         self._check_scale()
         self._check_start()
+        self._check_unused()
 
     def _check_scale(self) -> None:
         scales = RECIPES[self.recipe].scales
@@ -118,6 +122,19 @@ class TrainOptions:
                 f"{self.recipe} goes on from weights that {needed} made: train those first, then "
                 "give them with --start"
             )
+
+    def _check_unused(self) -> None:
+        """Raise OptionsError for what would be given in vain."""
+        recipe = self.resolved
+        every = {**recipe.losses, **recipe.last_losses, **recipe.pretrain_losses}
+        if self.vgg is not None and not every.get("vgg"):
+            raise OptionsError(
+                f"{self.recipe} asks no VGG19: leave --vgg out, or add --losses vgg=1"
+            )
+        of_judges = [n for n in self.changes if n.startswith(("judge_", "soft", "pen", "pretrain"))]
+        if of_judges and not recipe.judge:
+            flag = of_judges[0].replace("_", "-")
+            raise OptionsError(f"{self.recipe} has no judge, so --{flag} does nothing: add --judge")
 
     @property
     def enlargement(self) -> int:

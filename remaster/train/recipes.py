@@ -23,6 +23,9 @@ the moving average; `matching`: of the judge's features."""
 
 OF_DISCRIMINATORS, OF_CRITICS = ("adversarial", "matching"), ("wasserstein", "matching")
 
+NETWORKS = ("celnet", "srcnn", "m-srcnn", "srresnet", "srpggan", "a2n", "upconv_7", "upcunet")
+"""Those of `models.MODELS`, which is not light to import."""
+
 HALVINGS = 10
 """Of the learning rate in a training of the schedule `halving`."""
 

@@ -13,7 +13,7 @@ from remaster.cli import main
 from remaster.commands.training import UNCHANGED, WORDS, TrainCommand, list_recipes
 from remaster.train import loop
 from remaster.train.options import TrainOptions
-from remaster.train.recipes import RECIPES, Recipe
+from remaster.train.recipes import NETWORKS, RECIPES, Recipe
 
 CHANGED: dict[str, tuple[list[str], Any]] = {
     "arch": (["--arch", "a2n"], "a2n"),
@@ -55,6 +55,8 @@ def test_every_number_has_a_flag(monkeypatch: pytest.MonkeyPatch, name: str) -> 
     flag = f"--{name.replace('_', '-')}"
     usual: tuple[list[str], Any] = ([flag, "1"], 1) if kind == "int" else ([flag, "0.25"], 0.25)
     arguments, expected = CHANGED.get(name, usual)
+    if name.startswith(("judge_", "soft", "pen", "pretrain")):
+        arguments = [*arguments, "--judge", "critic"]
     recipe = asked(monkeypatch, *arguments).resolved
     assert getattr(recipe, name) == expected
     assert getattr(RECIPES["default"], name) != expected
@@ -98,9 +100,23 @@ def test_the_first_words_of_a_training_name_what_is_missing(tmp_path: Path) -> N
 
 
 def test_recipes_are_listed() -> None:
-    lines = list_recipes()
+    lines = list_recipes()[1:]
     assert len(lines) == len(RECIPES)
     assert all(line.startswith(name) for line, name in zip(lines, RECIPES))
     result = CliRunner().invoke(main, ["recipes"])
     assert result.exit_code == 0
     assert "srwgan-gp-transfer" in result.output
+
+
+def test_a_recipe_shows_every_number_beside_its_flag() -> None:
+    result = CliRunner().invoke(main, ["recipes", "srwgan-gp-transfer"])
+    assert result.exit_code == 0
+    for field in fields(Recipe):
+        assert field.name in UNCHANGED or f"--{field.name.replace('_', '-')}" in result.output
+    assert "8e-05" in result.output
+
+
+def test_the_networks_are_those_there_are() -> None:
+    from remaster.models import MODELS
+
+    assert set(NETWORKS) == set(MODELS)

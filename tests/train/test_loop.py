@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,6 +23,7 @@ from remaster.errors import (
     DataError,
     MemoryShortage,
     OptionsError,
+    OutputError,
     TrainingError,
 )
 from remaster.train import loop
@@ -65,7 +67,9 @@ def test_a_training_leaves_weights_scores_a_sheet_and_a_curve(folder: Path) -> N
     own = options(folder)
     said: list[str] = []
     assert fit(own, said.append) == own.output
-    assert said[0] == "2 files to learn from; held out for scores: 2 (one)"
+    assert said[0].startswith("recipe default: celnet x2,")
+    assert "2 files to learn from; held out for scores: 2 (one)" in said
+    assert said[-1] == f"wrote {own.output}"
     model, card = load_model(own.output)
     assert (card.arch, card.recipe, card.scale) == ("celnet", "default", 2)
     assert card.trained["iterations"] == 6
@@ -129,7 +133,8 @@ def test_the_best_weights_are_kept_where_the_last_ones_are_worse(
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     scores = iter([20.0, 30.0, 25.0])
-    monkeypatch.setattr(loop, "validate", lambda model, held: {"psnr_y": next(scores)})
+    others = {"gain_psnr_y": 0.0, "ssim_y": 0.0, "flicker": 0.0}
+    monkeypatch.setattr(loop, "validate", lambda model, held: {"psnr_y": next(scores), **others})
     own = options(folder, iterations=3, validate_every=1e-9)
     own = replace(own, changes={**SMALL, "keep_best": True})
     fit(own, quiet)
@@ -154,6 +159,98 @@ def test_finished_weights_are_written_again_when_they_are_gone(folder: Path) -> 
     own.output.unlink()
     fit(own, quiet)
     assert load_model(own.output)[1].trained["sources"] == ["two"]
+
+
+def test_a_training_that_is_done_says_so(folder: Path) -> None:
+    own = options(folder)
+    fit(own, quiet)
+    said: list[str] = []
+    fit(own, said.append)
+    assert any("already done: 6 iterations" in line for line in said)
+
+
+def test_other_weights_are_not_replaced_unasked(folder: Path) -> None:
+    own = options(folder)
+    own.output.write_bytes(b"somebody's")
+    with pytest.raises(OutputError, match="-y"):
+        fit(own, quiet)
+    assert own.output.read_bytes() == b"somebody's"
+    fit(replace(own, overwrite=True), quiet)
+    assert load_model(own.output)
+    with pytest.raises(OutputError, match="is a folder"):
+        (folder / "x.safetensors").mkdir()
+        fit(replace(own, output=folder / "x.safetensors"), quiet)
+
+
+def test_weights_have_the_rights_of_any_new_file(folder: Path) -> None:
+    own = options(folder)
+    fit(own, quiet)
+    (folder / "usual").touch()
+    assert own.output.stat().st_mode == (folder / "usual").stat().st_mode
+
+
+def test_two_trainings_in_one_place_are_one_too_many(folder: Path) -> None:
+    own = options(folder)
+    own.folder.mkdir()
+    with (
+        loop._alone(own.folder),
+        pytest.raises(TrainingError, match="another training is writing"),
+    ):
+        fit(own, quiet)
+    fit(own, quiet)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_is_saved_and_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    real = Trainer.step
+
+    def step(self: Trainer, *given: Any) -> Any:
+        found = real(self, *given)
+        if given[2] == 2:  # the iteration
+            os.kill(os.getpid(), number)
+        return found
+
+    own = options(folder)
+    monkeypatch.setattr(Trainer, "step", step)
+    before = signal.getsignal(number)
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        fit(own, said.append)
+    assert signal.getsignal(number) == before
+    assert said[-1] == "stopped; the same command goes on"
+    assert load_state(own.folder / "state.pt")["iteration"] == 3
+    assert load_model(own.output)[1].trained["iterations"] == 3
+    monkeypatch.setattr(Trainer, "step", real)
+    fit(own, quiet)
+    assert load_state(own.folder / "state.pt")["iteration"] == 6
+
+
+def test_scores_come_as_often_as_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(looks)))
+    own = options(folder, validate_every=4.0)  # two looks, so two seconds, a step
+    fit(own, quiet)
+    lines = [json.loads(line) for line in (own.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines if "validation" in line] == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"changes": {"network": {"bogus": 1}}}, "a celnet has no bogus; it has num_features"),
+        ({"recipe": "srcnn", "changes": {"judge": "critic"}}, "writes luma alone"),
+        ({"start": Path("nosuch.safetensors")}, "nosuch"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_prepared(
+    folder: Path, more: dict[str, Any], words: str
+) -> None:
+    own = options(folder, **more)
+    with pytest.raises((OptionsError, CheckpointError), match=words):
+        fit(own, quiet)
+    assert not own.folder.exists()
 
 
 def test_another_training_in_the_same_place_is_refused(folder: Path) -> None:
@@ -443,6 +540,8 @@ def test_two_ranks_end_equal_and_go_on_where_they_were_killed(folder: Path) -> N
         ({"changes": {"learning_rate": float("nan")}}, "--learning-rate"),
         ({"changes": {"ema": 1.0}}, "--ema"),
         ({"data": ()}, "--pairs"),
+        ({"vgg": Path("vgg.safetensors")}, "--vgg"),
+        ({"changes": {"judge_steps": 2}}, "--judge-steps does nothing"),
     ],
 )
 def test_options_that_make_no_sense_are_named(
