@@ -174,13 +174,14 @@ SHRUNK_TO = {2: 0.5, 3: 0.3333, 4: 0.25}
 def msrcnn_pair(gt: Tensor, scale: int, _kernel: str = "") -> tuple[Tensor, Tensor]:
     """OpenCV's INTER_LINEAR by `fx`, not to a size: (1, 3, H, W) uint8 to small, truth.
 
-    It skips pixels below a half. OpenCV rounds in fixed point, so a value may differ from its by
-    one level.
+    It skips pixels below a half, and rounds halves up. OpenCV does so in fixed point: a value may
+    differ from its by one level.
     """
     if scale not in SHRUNK_TO:
         raise OptionsError(f"the msrcnn protocol is for --scale 2, 3 and 4, not {scale}")
     factor = SHRUNK_TO[scale]
-    return to_uint8(_linear(_linear(gt.float() / 255, 2, factor), 3, factor)), gt
+    small = _linear(_linear(gt.float(), 2, factor), 3, factor)
+    return small.add(0.5).to(torch.uint8), gt
 
 
 def _linear(x: Tensor, axis: int, factor: float) -> Tensor:
@@ -224,11 +225,33 @@ def msrcnn_network(model: Network) -> Method:
     drawn = _rebuilt(model, scale=1)
 
     def method(lq: Tensor) -> Tensor:
-        ycc = _in_levels(convert(enlarged(lq).float() / 255, "rgb", "smpte170m"))
-        y = _truncated(drawn(ycc[:, :1])).float() / 255
-        return to_uint8(convert(torch.cat([y, ycc[:, 1:]], 1), "smpte170m", "rgb"))
+        ycc = _to_ycrcb(enlarged(lq))
+        y = _truncated(drawn(ycc[:, :1].float() / 255))
+        return _from_ycrcb(torch.cat([y, ycc[:, 1:]], 1))
 
     return method
+
+
+def _to_ycrcb(rgb: Tensor) -> Tensor:
+    """OpenCV's RGB2YCrCb of (N, 3, H, W) uint8, to the bit: full range, and the differences taken
+    from luma that is rounded already."""
+    r, g, b = rgb.int().split(1, 1)
+    y = _shifted(4899 * r + 9617 * g + 1868 * b)  # .299, .587, .114
+    cr, cb = _shifted(11682 * (r - y)), _shifted(9241 * (b - y))  # .713, .564
+    return torch.cat([y, cr + 128, cb + 128], 1).clamp(0, 255).to(torch.uint8)
+
+
+def _from_ycrcb(ycc: Tensor) -> Tensor:
+    """OpenCV's YCrCb2RGB of (N, 3, H, W) uint8, to the bit."""
+    y, cr, cb = ycc.int().sub(torch.tensor([0, 128, 128])[:, None, None]).split(1, 1)
+    r, b = y + _shifted(22987 * cr), y + _shifted(29049 * cb)  # 1.403, 1.773
+    g = y + _shifted(-11698 * cr - 5636 * cb)  # .714, .344
+    return torch.cat([r, g, b], 1).clamp(0, 255).to(torch.uint8)
+
+
+def _shifted(x: Tensor) -> Tensor:
+    """Over 2^14, halves up."""
+    return (x + (1 << 13)) >> 14
 
 
 def msrcnn_values(sr: Tensor, gt: Tensor, _scale: int) -> Values:
@@ -248,10 +271,6 @@ def _times(lq: Tensor, scale: int) -> tuple[int, int]:
 
 def _truncated(x: Tensor) -> Tensor:
     return x.clamp(0, 1).mul(255).to(torch.uint8)
-
-
-def _in_levels(x: Tensor) -> Tensor:
-    return x.mul(255).round().div(255)
 
 
 PROTOCOLS = {

@@ -200,6 +200,20 @@ def test_msrcnn_draws_luma_of_what_it_is_fed_and_leaves_its_chroma(enlargement: 
     assert difference.max() <= 3 and difference.mean() < 0.45
 
 
+@pytest.mark.parametrize("enlargement", ["bilinear", "bicubic"])
+def test_msrcnn_keeps_colours_as_opencv_converts_them(enlargement: str) -> None:
+    """To the bit, noise and flat colours alike, once the enlarged picture is the same."""
+    model = copying(SRCNN(SRCNNConfig(2, "canonical", enlargement)))
+    image = np.random.default_rng(5).integers(0, 256, (64, 96, 3), np.uint8)
+    image[:, 48:] = image[:, 48:49] // 16 * 17
+    lq = torch.from_numpy(image).permute(2, 0, 1)[None]
+    large = as_image(msrcnn_interpolations(2)[enlargement](lq))
+    ycc = cv2.cvtColor(large, cv2.COLOR_RGB2YCrCb)
+    ycc[..., 0] = (ycc[..., 0].astype(np.float32) / 255 * 255).astype(np.uint8)
+    expected = cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB)
+    assert np.array_equal(as_image(msrcnn_network(model)(lq)), expected)
+
+
 def test_msrcnn_repeats_nothing_beyond_the_edge() -> None:
     """As with Keras' `same` convolutions, which see black there."""
     model = copying(SRCNN(SRCNNConfig(2, "canonical", "bilinear")))
