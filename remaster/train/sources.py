@@ -52,9 +52,6 @@ WHOLE = (0.0, 1.0)
 Picture = NDArray[np.uint8]
 """(H, W, 3) R'G'B', or (H, W, 4) with alpha."""
 
-_PART = re.compile(r"#(\d(?:\.\d+)?)-(\d(?:\.\d+)?)")
-"""Behind a name on a card."""
-
 _BROKEN = (
     OSError,
     ValueError,
@@ -65,6 +62,9 @@ _BROKEN = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+_PART_ON_CARDS = re.compile(r"#(\d(?:\.\d+)?)-(\d(?:\.\d+)?)")
+"""Behind a name on a card."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class SourceFile:
         name = self.name_on_cards
         if name in names:
             return WHOLE
-        parts = (_PART.fullmatch(each, len(name)) for each in names if each.startswith(name))
+        parts = (_PART_ON_CARDS.fullmatch(each, len(name)) for each in names if each.startswith(name))
         for found in parts:
             if found is not None and 0 <= float(found[1]) < float(found[2]) <= 1:
                 return float(found[1]), float(found[2])
