@@ -94,7 +94,9 @@ class SourceFile:
         name = self.name_on_cards
         if name in names:
             return WHOLE
-        parts = (_PART_ON_CARDS.fullmatch(each, len(name)) for each in names if each.startswith(name))
+        parts = (
+            _PART_ON_CARDS.fullmatch(each, len(name)) for each in names if each.startswith(name)
+        )
         for found in parts:
             if found is not None and 0 <= float(found[1]) < float(found[2]) <= 1:
                 return float(found[1]), float(found[2])
