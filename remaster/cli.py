@@ -560,8 +560,9 @@ def recipes(recipe: str | None) -> None:
     help="Middle part of each picture that is used, in pixels; 0: whole pictures.",
 )
 @click.option(
-    "--frames", type=int, default=48, show_default=True, help="How many of a video, from its start."
-)
+    "--frames", type=int, default=48, show_default=True,
+    help="How many of a video, from its start, or that of its part held out of training.",
+)  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the damage.")
 @click.option(
     "-o", "--output", type=Named(path_type=Path), metavar="FOLDER",

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remaster.checkpoint import Card, load_model, read_card
@@ -28,7 +28,7 @@ from remaster.train.evaluate import (
     read_truth,
 )
 from remaster.train.figures import COLUMNS, as_csv, as_document, as_table, summarize
-from remaster.train.sources import SourceFile
+from remaster.train.sources import WHOLE, SourceFile
 
 __all__ = ["EvaluateOptions", "evaluate"]
 
@@ -62,7 +62,7 @@ class EvaluateOptions:
     """Middle part of each picture that is used, in pixels; 0: all of it."""
 
     frames: int = 48
-    """Of a video, from its start."""
+    """Of a video, from its start, or that of its part that was held out of training."""
 
     output: Path | None = None
     """Folder for table.md, values.csv, results.json and crops.png."""
@@ -126,13 +126,14 @@ def evaluate(options: EvaluateOptions) -> None:
     title = described(options, rows)
     document = {"setup": title, **as_document(rows, summaries)}
     table = f"{title}\n\n{as_table(summaries, headline)}"
-    say(json.dumps(document) if options.as_json else table)
+    say(json.dumps(document, allow_nan=False) if options.as_json else table)
     if options.output is None:
         return
     with _named(options.output):
         write_text(options.output / "table.md", f"{table}\n")
         write_text(options.output / "values.csv", as_csv(rows))
-        write_text(options.output / "results.json", f"{json.dumps(document, indent=1)}\n")
+        text = json.dumps(document, indent=1, allow_nan=False)
+        write_text(options.output / "results.json", f"{text}\n")
         write_crops(options.output / "crops.png", crops, rows, headline)
     tell(f"wrote {options.output}: table.md, values.csv, results.json, crops.png")
 
@@ -216,29 +217,41 @@ def _told(card: Card, name: str) -> set[str]:
     return {str(each) for each in told} if isinstance(told, list) else set()
 
 
-def _key(file: SourceFile) -> str:
-    """How a card names a file."""
-    return f"{file.source}/{file.path.name}"
-
-
 def held_back(cards: Mapping[str, Card], files: Sequence[SourceFile]) -> list[SourceFile]:
-    """Those that every model's card names as held out of its training; none where none does."""
+    """Those, and of films those parts, that every model's card names as held out of its training;
+    none where none does."""
     named = [held for card in cards.values() if (held := _told(card, "held_files"))]
-    return [file for file in files if named and all(_key(file) in held for held in named)]
+    found = []
+    for file in files:
+        parts = [part for held in named if (part := file.part_among(held))]
+        if named and len(parts) == len(named):
+            begins, ends = zip(*parts)
+            if max(begins) < min(ends):
+                found.append(replace(file, part=(max(begins), min(ends))))
+    return found
 
 
 def seen_before(cards: Mapping[str, Card], files: Sequence[SourceFile]) -> list[str]:
-    """A sentence for every model that was trained on some of the sources it is measured on."""
+    """A sentence for every model that was trained on some of what it is measured on.
+
+    Cards name the folders that were learnt from, and of two releases of one show the files.
+    """
     lines = []
     for name, card in cards.items():
         learnt, held = _told(card, "sources"), _told(card, "held_files")
-        seen = sorted({f.source for f in files if f.source in learnt and _key(f) not in held})
+        unknown = [file for file in files if not _is_held(file, held)]
+        seen = sorted({each for f in unknown for each in (f.source, f.path.name)} & learnt)
         if seen:
             lines.append(
                 f"{name} was trained on {', '.join(seen)}: what it scores there says little; "
                 "choose others with --folder"
             )
     return lines
+
+
+def _is_held(file: SourceFile, held: set[str]) -> bool:
+    part = replace(file, part=WHOLE).part_among(held)
+    return part is not None and part[0] <= file.part[0] and file.part[1] <= part[1]
 
 
 def measured(
@@ -284,8 +297,8 @@ def measured(
 
 
 def names_of(files: Sequence[SourceFile]) -> list[str]:
-    """Folders and file, or the whole path where that is not one file's alone."""
-    names = ["/".join((*file.folders, file.path.name)) for file in files]
+    """As on cards, or the whole path where that is not one file's alone."""
+    names = [file.name_on_cards for file in files]
     return [name if names.count(name) == 1 else str(file.path) for name, file in zip(names, files)]
 
 

@@ -14,6 +14,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from remaster.color import convert, decode_planes
 from remaster.errors import DataError, OptionsError
-from remaster.media.probe import probe
+from remaster.media.probe import Source, probe
 from remaster.media.reader import read_frames
 from remaster.metrics import (
     edge_psnr,
@@ -42,7 +43,8 @@ from remaster.resampling import KERNELS as RESAMPLERS
 from remaster.resampling import resize
 from remaster.steadiness import Watch
 from remaster.train.degrade import DAMAGES, downscale, to_uint8, to_ycc
-from remaster.train.sources import SourceFile, list_sources, read_picture
+from remaster.train.harvest import extent
+from remaster.train.sources import WHOLE, SourceFile, list_sources, read_picture
 
 KERNELS = ("box", "catmull-rom", "lanczos", "triangle")
 LEAST_SIDE = 64
@@ -170,14 +172,36 @@ SHRUNK_TO = {2: 0.5, 3: 0.3333, 4: 0.25}
 
 
 def msrcnn_pair(gt: Tensor, scale: int, _kernel: str = "") -> tuple[Tensor, Tensor]:
-    """OpenCV's INTER_LINEAR, which skips pixels below a half: (1, 3, H, W) uint8 to small, truth.
+    """OpenCV's INTER_LINEAR by `fx`, not to a size: (1, 3, H, W) uint8 to small, truth.
 
-    OpenCV rounds in fixed point, so a value may differ from its by one level.
+    It skips pixels below a half, and rounds halves up. OpenCV does so in fixed point: a value may
+    differ from its by one level.
     """
     if scale not in SHRUNK_TO:
         raise OptionsError(f"the msrcnn protocol is for --scale 2, 3 and 4, not {scale}")
-    size = tuple(int(n * SHRUNK_TO[scale]) for n in gt.shape[2:])
-    return to_uint8(F.interpolate(gt.float() / 255, size, mode="bilinear")), gt
+    factor = SHRUNK_TO[scale]
+    small = _linear(_linear(gt.float(), 2, factor), 3, factor)
+    return small.add(0.5).to(torch.uint8), gt
+
+
+def _linear(x: Tensor, axis: int, factor: float) -> Tensor:
+    """An axis by INTER_LINEAR: the length is rounded, halves to even, the steps stay 1 / factor."""
+    length = x.shape[axis]
+    centres = torch.arange(round(length * factor), dtype=torch.float64) + 0.5
+    places = (centres / factor - 0.5).clamp(0, length - 1)
+    before = places.long()
+    after = (before + 1).clamp_max(length - 1)
+    share = (places - before).to(x.dtype).reshape([-1 if n == axis else 1 for n in range(x.ndim)])
+    return torch.lerp(x.index_select(axis, before), x.index_select(axis, after), share)
+
+
+def _nearest(x: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, C, H, W) by INTER_NEAREST; PyTorch's own steps are too coarse to agree at every size."""
+    for axis, length in zip((2, 3), size):
+        step = 1 / (length / x.shape[axis])  # as OpenCV reckons it
+        places = (torch.arange(length, dtype=torch.float64) * step).long()
+        x = x.index_select(axis, places.clamp_max(x.shape[axis] - 1))
+    return x
 
 
 def msrcnn_interpolations(scale: int) -> dict[str, Method]:
@@ -190,28 +214,54 @@ def msrcnn_interpolations(scale: int) -> dict[str, Method]:
 
 
 def msrcnn_network(model: Network) -> Method:
-    """A network as those authors run it: full-range 8-bit Y'CbCr, truncated, chroma by INTER_CUBIC.
+    """A network as those authors run it: the whole picture enlarged to 8 bits, its full-range luma
+    drawn and truncated, its chroma left as that enlarged it.
 
-    Networks that eat something else give R'G'B', truncated.
+    Networks that do not enlarge first give R'G'B', truncated.
     """
+    if not isinstance(model, (SRCNN, MSRCNN)):
+        return lambda lq: _truncated(enlarge(model, lq.float() / 255))
+    enlarged = msrcnn_interpolations(model.scale)[model.enlargement]
+    drawn = _rebuilt(model, scale=1)
 
     def method(lq: Tensor) -> Tensor:
-        if model.eats != "luma":
-            return _truncated(enlarge(model, lq.float() / 255))
-        y = _in_levels(convert(lq.float() / 255, "rgb", "smpte170m")[:, :1])
-        cubic = F.interpolate(lq.float() / 255, _times(lq, model.scale), mode="bicubic")
-        chroma = _in_levels(convert(to_uint8(cubic).float() / 255, "rgb", "smpte170m")[:, 1:])
-        padded, frame = pad(y, model.padding, model.grid)
-        drawn = _truncated(frame.cut(model(padded), model.scale)).float() / 255
-        return to_uint8(convert(torch.cat([drawn, chroma], 1), "smpte170m", "rgb"))
+        ycc = _to_ycrcb(enlarged(lq))
+        y = _truncated(drawn(ycc[:, :1].float() / 255))
+        return _from_ycrcb(torch.cat([y, ycc[:, 1:]], 1))
 
     return method
 
 
+def _to_ycrcb(rgb: Tensor) -> Tensor:
+    """OpenCV's RGB2YCrCb of (N, 3, H, W) uint8, to the bit: full range, and the differences taken
+    from luma that is rounded already."""
+    r, g, b = rgb.int().split(1, 1)
+    y = _shifted(4899 * r + 9617 * g + 1868 * b)  # .299, .587, .114
+    cr, cb = _shifted(11682 * (r - y)), _shifted(9241 * (b - y))  # .713, .564
+    return torch.cat([y, cr + 128, cb + 128], 1).clamp(0, 255).to(torch.uint8)
+
+
+def _from_ycrcb(ycc: Tensor) -> Tensor:
+    """OpenCV's YCrCb2RGB of (N, 3, H, W) uint8, to the bit."""
+    y, cr, cb = ycc.int().sub(torch.tensor([0, 128, 128])[:, None, None]).split(1, 1)
+    r, b = y + _shifted(22987 * cr), y + _shifted(29049 * cb)  # 1.403, 1.773
+    g = y + _shifted(-11698 * cr - 5636 * cb)  # .714, .344
+    return torch.cat([r, g, b], 1).clamp(0, 255).to(torch.uint8)
+
+
+def _shifted(x: Tensor) -> Tensor:
+    """Over 2^14, halves up."""
+    return (x + (1 << 13)) >> 14
+
+
 def msrcnn_values(sr: Tensor, gt: Tensor, _scale: int) -> Values:
-    """Of (1, 3, H, W) uint8, brought to the smaller of the two sizes by nearest neighbour."""
-    size = [min(a, b) for a, b in zip(sr.shape[2:], gt.shape[2:])]
-    pair = [F.interpolate(x.float() / 255, size, mode="nearest") for x in (sr, gt)]
+    """Of (1, 3, H, W) uint8, brought to the smaller of the two sizes by nearest neighbour.
+
+    Smaller is what is less high, and only of equal heights what is less wide, as the authors' code
+    has it.
+    """
+    size = min(tuple(sr.shape[2:]), tuple(gt.shape[2:]))
+    pair = [_nearest(x.float() / 255, size) for x in (sr, gt)]
     return {"psnr_rgb": float(psnr(*pair)), "ssim_rgb": float(ssim_uniform(*pair))}
 
 
@@ -221,10 +271,6 @@ def _times(lq: Tensor, scale: int) -> tuple[int, int]:
 
 def _truncated(x: Tensor) -> Tensor:
     return x.clamp(0, 1).mul(255).to(torch.uint8)
-
-
-def _in_levels(x: Tensor) -> Tensor:
-    return x.mul(255).round().div(255)
 
 
 PROTOCOLS = {
@@ -309,8 +355,8 @@ def score(
             if show is not None and number == 0:
                 show(name, sr)
             if len(frames) > 1:
-                size = [min(a, b) for a, b in zip(sr.shape[2:], gt.shape[2:])]
-                pair = [F.interpolate(x.float(), size, mode="nearest") / 255 for x in (sr, gt)]
+                size = min(tuple(sr.shape[2:]), tuple(gt.shape[2:]))
+                pair = [_nearest(x.float() / 255, size) for x in (sr, gt)]
                 watches[name].see(*(luma(x) for x in pair))
     means = {name: mean_values(values) for name, values in totals.items()}
     if len(frames) > 1:
@@ -365,16 +411,18 @@ def find_material(data: Sequence[Path], folders: Sequence[str]) -> list[SourceFi
 
 
 def read_truth(file: SourceFile, side: int, frames: int) -> list[Tensor]:
-    """The middle of a picture, or of a video's first frames, at most `side` pixels a side; 0: all.
+    """The middle of a picture, or of the first frames of a video, or of its part, at most `side`
+    pixels a side; 0: all.
 
     Sprites are set on mid grey. (1, 3, h, w) uint8 R'G'B' each; none where a side has less than
     LEAST_SIDE pixels.
 
     Raises:
-        DataError: the file cannot be read. SourceError: the video cannot.
+        DataError: the file cannot be read, or the part holds no frame. SourceError: the video
+            cannot.
     """
     if file.is_film:
-        return [_middle(frame, side) for frame in _first_frames(file.path, frames)]
+        return [_middle(frame, side) for frame in _first_frames(file, frames)]
     pixels = torch.from_numpy(read_picture(file.path).copy()).permute(2, 0, 1)[None].float()
     if pixels.shape[1] == 4:
         alpha = pixels[:, 3:] / 255
@@ -391,14 +439,31 @@ def _middle(pixels: Tensor, side: int) -> Tensor:
     return pixels[..., top : top + side, left : left + side]
 
 
-def _first_frames(path: Path, count: int) -> Iterator[Tensor]:
-    source = probe(path)
+def _first_frames(file: SourceFile, count: int) -> Iterator[Tensor]:
+    source = probe(file.path)
     layout, color = source.video.layout, source.video.color
     if min(source.video.width, source.video.height) < LEAST_SIDE:
         return
-    for frame in itertools.islice(read_frames(source), count):
+    start, end = _seconds(source, file.part)
+    film = read_frames(source, start=start, end=end)
+    frame = None
+    for frame in itertools.islice(film, count):
         planes = [plane[None] for plane in frame.planes]
         yield to_uint8(decode_planes(planes, layout, color, "rgb"))
+    if frame is None:
+        raise DataError(f"{file.name_on_cards} holds no frame; give others with --folder")
+
+
+def _seconds(source: Source, part: tuple[float, float]) -> tuple[Fraction | None, Fraction | None]:
+    """When a part begins and ends; None where the film does.
+
+    Half a frame less at each cut: the frame that lies there may be of the other part, too.
+    """
+    if part == WHOLE:
+        return None, None
+    begin, end = (Fraction(each).limit_denominator(10**6) for each in extent(source, part))
+    half = 1 / (source.video.frame_rate or Fraction(25)) / 2
+    return begin + half if part[0] > 0 else None, end - half if part[1] < 1 else None
 
 
 @dataclass(frozen=True)

@@ -171,4 +171,4 @@ def _without_nan(value: object) -> object:
         return {name: _without_nan(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -35,6 +35,7 @@ __all__ = [
     "Luma",
     "Still",
     "cell_means",
+    "extent",
     "harvest",
     "harvest_film",
     "looks_at",
@@ -154,7 +155,7 @@ def harvest_film(
         SourceError: the file is no film that can be decoded.
     """
     source = probe(path)
-    begin, end = _extent(source, part)
+    begin, end = extent(source, part)
     places = _stretches(source, count, begin, end)
     stretches = _looks(source, places, rng)
     looks = [look for stretch in stretches for look in stretch]
@@ -172,7 +173,7 @@ def harvest_film(
                 break
 
 
-def _extent(source: Source, part: tuple[float, float]) -> tuple[float, float]:
+def extent(source: Source, part: tuple[float, float]) -> tuple[float, float]:
     """Seconds of a part of the film; read through where the container does not say its length."""
     length = source.duration_seconds
     if length is None:
@@ -207,6 +208,7 @@ def _looks(
             look
             for seconds in np.sort(rng.uniform(begin, end, LOOKS[0]))
             for look in looks_at(film, Fraction(float(seconds)).limit_denominator(10**6))
+            if look.seconds < end  # the next frame may lie behind it
         ]
         for begin, end in places
     ]

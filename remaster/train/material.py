@@ -47,7 +47,7 @@ class Material:
     """Folders that were held out, all or part of them."""
 
     held_files: tuple[str, ...] = ()
-    """Folder and name of every picture held out."""
+    """Names on cards of every file, or part of a film, held out."""
 
 
 class Sharpened:
@@ -125,9 +125,8 @@ def open_material(options: TrainOptions, recipe: Recipe, log: Log) -> Material:
     )
     chosen = _spread(range(len(kept_back)), SCORED)
     pairs = held_from([kept_back[i] for i in chosen], settings, options.seed)
-    whole = [file for file in held if file.part == (0.0, 1.0)]
-    names = tuple(sorted(f"{file.source}/{file.path.name}" for file in whole))
-    return Material(pool, pairs, learnt, held_out, names)
+    names = {file.name_on_cards for file in held} - {file.name_on_cards for file in kept}
+    return Material(pool, pairs, learnt, held_out, tuple(sorted(names)))
 
 
 def _of_releases(

@@ -7,10 +7,11 @@ together. A film alone is parted in time.
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ __all__ = [
     "ARCHIVES",
     "FILMS",
     "PICTURES",
+    "WHOLE",
     "Picture",
     "SourceFile",
     "list_sources",
@@ -44,6 +46,9 @@ FEWEST_TO_PART = 4
 PICTURES_OF_A_FILM = 50
 """As many pictures a film counts for when sources are weighed against each other."""
 
+WHOLE = (0.0, 1.0)
+"""All of a film."""
+
 Picture = NDArray[np.uint8]
 """(H, W, 3) R'G'B', or (H, W, 4) with alpha."""
 
@@ -58,6 +63,9 @@ _BROKEN = (
     Image.DecompressionBombError,
 )
 
+_PART_ON_CARDS = re.compile(r"#(\d(?:\.\d+)?)-(\d(?:\.\d+)?)")
+"""Behind a name on a card."""
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -67,13 +75,32 @@ class SourceFile:
     folders: tuple[str, ...]
     """Names of the folders it lies in, from the root that was given down to its own."""
 
-    part: tuple[float, float] = (0.0, 1.0)
+    part: tuple[float, float] = WHOLE
     """Of a film, in shares of its length: from, to."""
 
     @property
     def source(self) -> str:
         """The folder it lies in: files of one folder come from one hand."""
         return self.folders[-1]
+
+    @property
+    def name_on_cards(self) -> str:
+        """All folders and the name, and of a film which part: `data/show/ep.mkv#0.9-1`."""
+        name = "/".join((*self.folders, self.path.name))
+        return name if self.part == WHOLE else f"{name}#{self.part[0]:g}-{self.part[1]:g}"
+
+    def part_among(self, names: Collection[str]) -> tuple[float, float] | None:
+        """The part of a whole file that is among the names on a card; None where none is."""
+        name = self.name_on_cards
+        if name in names:
+            return WHOLE
+        parts = (
+            _PART_ON_CARDS.fullmatch(each, len(name)) for each in names if each.startswith(name)
+        )
+        for found in parts:
+            if found is not None and 0 <= float(found[1]) < float(found[2]) <= 1:
+                return float(found[1]), float(found[2])
+        return None
 
     @property
     def is_film(self) -> bool:

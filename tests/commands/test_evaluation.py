@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +22,19 @@ from remaster.cli import main
 from remaster.commands import evaluation
 from remaster.commands.evaluation import EvaluateOptions, find_weights, names_of
 from remaster.errors import OptionsError
+from remaster.frames import Frame
+from remaster.media.probe import Source
+from remaster.media.reader import read_frames
 from remaster.models import CelNet, CelNetConfig
 from remaster.models.srcnn import SRCNN, SRCNNConfig
 from remaster.released import released
 from remaster.train.drawing import draw_frame
+from remaster.train.loop import fit
+from remaster.train.options import TrainOptions
 from remaster.train.sources import SourceFile
 from tests.clips import make_clip
+from tests.train.test_harvest import drawing
+from tests.train.test_harvest import film as drawn_film
 
 USUAL = ["nearest", "bilinear", "bicubic", "lanczos"]
 
@@ -159,17 +170,64 @@ def test_sources_that_were_learnt_are_warned_of(data: Path, tmp_path: Path) -> N
 def test_what_was_held_out_is_measured_where_nothing_else_is_asked_for(
     data: Path, tmp_path: Path
 ) -> None:
-    weights = own_weights(tmp_path / "w.safetensors", sources=["two"], held_files=["two/1.png"])
+    weights = own_weights(
+        tmp_path / "w.safetensors", sources=["two"], held_files=["data/two/1.png"]
+    )
     result = call(weights, "--data", data, "--kernel", "box")
     assert "1 files that were held out" in result.stderr
     assert "warning" not in result.stderr
     assert {row[3] for row in table(result)} == {"1"}
     every = call(weights, "--data", data, "--kernel", "box", "--folder", "two")
     assert "warning: w was trained on two:" in every.stderr
-    other = own_weights(tmp_path / "o.safetensors", held_files=["one/0.png"])
+    other = own_weights(tmp_path / "o.safetensors", held_files=["data/one/0.png"])
     assert {row[3] for row in table(call(weights, other, "--data", data, "--kernel", "box"))} == {
         "3"
     }
+
+
+def test_films_held_out_in_part_are_measured_there(data: Path, tmp_path: Path) -> None:
+    make_clip(data / "one" / "film.mkv", size=(96, 80), frames=50, audio=())
+    common = ("--data", data, "--kernel", "box", "--side", 64)
+    held = ["data/one/film.mkv#0.8-1"]
+    weights = own_weights(tmp_path / "w.safetensors", sources=["one"], held_files=held)
+    result = call(weights, *common, "--json")
+    assert "1 files that were held out" in result.stderr
+    assert "warning" not in result.stderr
+    rows = json.loads(result.stdout)["pictures"]
+    assert {(row["picture"], row["frames"]) for row in rows} == {(held[0], 9)}
+    every = call(weights, *common, "--folder", "one")
+    assert "warning: w was trained on one:" in every.stderr
+    later = own_weights(tmp_path / "l.safetensors", held_files=["data/one/film.mkv#0.9-1"])
+    both = json.loads(call(weights, later, *common, "--json").stdout)["pictures"]
+    assert {row["picture"] for row in both} == {"data/one/film.mkv#0.9-1"}
+    earlier = own_weights(tmp_path / "e.safetensors", held_files=["data/one/film.mkv#0-0.5"])
+    neither = call(weights, earlier, *common)
+    assert "held out" not in neither.stderr and "warning: w was trained on one:" in neither.stderr
+
+
+def test_releases_that_were_learnt_are_warned_of(data: Path, tmp_path: Path) -> None:
+    """A training on pairs names its two files."""
+    make_clip(data / "one" / "old.mkv", size=(96, 80), frames=3, audio=())
+    weights = own_weights(tmp_path / "w.safetensors", sources=["old.mkv", "new.mkv"])
+    common = ("--data", data, "--kernel", "box", "--side", 64, "--frames", 1)
+    assert "warning: w was trained on old.mkv:" in call(weights, *common).stderr
+    assert "warning" not in call(weights, *common, "--folder", "two").stderr
+
+
+def no_constant(name: str) -> None:
+    pytest.fail(f"{name} is not JSON")
+
+
+def test_what_cannot_be_said_in_figures_is_null(data: Path, tmp_path: Path) -> None:
+    """A flat picture has no edges, no gradients, and nothing to overshoot."""
+    Image.new("RGB", (96, 80), (90, 120, 40)).save(data / "one" / "0.png")
+    out = tmp_path / "out"
+    result = call("--data", data, "--folder", "one", "--kernel", "box", "--json", "-o", out)
+    for text in (result.stdout, (out / "results.json").read_text()):
+        document = json.loads(text, parse_constant=no_constant)
+        values = document["pictures"][0]["values"]
+        assert values["edge_psnr"] is None and values["psnr_y"] == pytest.approx(120)
+        assert document["summaries"][0]["means"]["overshoot"]["value"] is None
 
 
 def test_what_cannot_be_measured_is_told_and_left_out(data: Path) -> None:
@@ -276,3 +334,79 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
     assert call("--data", "a", "--protocol", "msrcnn").exit_code == 0
     assert seen[2] == replace(plain, protocol="msrcnn")
+
+
+def small_training(*data: Path, output: Path) -> TrainOptions:
+    changes = {"network": {"num_features": 8, "num_blocks": 1}, "batch": 2, "patch": 16, "drawn": 0}
+    return TrainOptions(
+        data, output, changes=changes, iterations=1, pool=12, threads=1, precision="fp32"
+    )
+
+
+def numbered_frames(folder: Path, first: int) -> None:
+    """Seven other drawings by the usual names."""
+    folder.mkdir(parents=True)
+    for number in range(7):
+        picture = draw_frame(first + number, 240, 320)[60:180, 80:240]
+        Image.fromarray(np.ascontiguousarray(picture)).save(folder / f"{number:04}.png")
+
+
+@pytest.mark.parametrize("is_one_root", [True, False])
+def test_frames_of_one_name_do_not_stand_for_each_other(tmp_path: Path, is_one_root: bool) -> None:
+    """What was learnt of one episode is not measured because the other's was held out."""
+    show = tmp_path / "show"
+    folders = [show / episode / "frames" for episode in ("ep1", "ep2")]
+    for number, folder in enumerate(folders):
+        numbered_frames(folder, 7 * number)
+    data = [show] if is_one_root else folders
+    options = small_training(*data, output=tmp_path / "w.safetensors")
+    fit(options, lambda _line: None)
+    index = json.loads((options.folder / "pictures" / "index.json").read_text())
+    learnt = {Path(file[0]) for file in index["described"]["files"]}
+    flags = [word for each in data for word in ("--data", each)]
+    result = call(options.output, *flags, "--kernel", "box", "--json")
+    measured = {tmp_path / row["picture"] for row in json.loads(result.stdout)["pictures"]}
+    assert learnt and measured
+    if is_one_root or "were held out" in result.stderr:
+        assert len(measured | learnt) == 14 and not measured & learnt
+        assert "warning" not in result.stderr
+    else:  # its card cannot say which of two `frames/0003.png` it means, so it says nothing
+        assert "warning: w was trained on frames:" in result.stderr
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(24000, 1001)])
+@pytest.mark.parametrize("has_decord", [True, False])
+def test_of_a_film_that_was_learnt_only_what_lies_behind_the_cut_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: Fraction, has_decord: bool
+) -> None:
+    if has_decord:
+        pytest.importorskip("decord")
+    else:
+        monkeypatch.setitem(sys.modules, "decord", None)
+    show = tmp_path / "show"
+    show.mkdir()
+    path = drawn_film(
+        show / "ep.mkv", lambda i: drawing(i // 8), 200, rate=rate, options={"crf": "4", "g": "8"}
+    )
+    options = small_training(show, output=tmp_path / "w.safetensors")
+    fit(options, lambda _line: None)
+    index = json.loads((options.folder / "pictures" / "index.json").read_text())
+    learnt = [entry["time"] for entry in index["entries"]]
+    cut = 0.9 * 200 / rate
+    assert len(learnt) > 3 and max(learnt) < cut
+    read: list[float] = []
+
+    def spied(source: Source, **how: Any) -> Iterator[Frame]:
+        for frame in read_frames(source, **how):
+            read.append(float(frame.pts * source.video.time_base))
+            yield frame
+
+    monkeypatch.setattr("remaster.train.evaluate.read_frames", spied)
+    result = call(options.output, "--data", show, "--kernel", "box", "--side", 64, "--json")
+    assert "1 files that were held out" in result.stderr and "warning" not in result.stderr
+    assert len(read) >= 19 and min(read) >= cut > max(learnt)
+    rows = json.loads(result.stdout)["pictures"]
+    assert {row["picture"] for row in rows} == {"show/ep.mkv#0.9-1"}
+    assert all(row["frames"] == len(read) for row in rows)
+    everything = call(options.output, "--data", path, "--folder", "show", "--kernel", "box")
+    assert "warning: w was trained on show:" in everything.stderr

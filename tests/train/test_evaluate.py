@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -91,47 +92,135 @@ def test_clean_interpolations_are_what_their_names_say() -> None:
         assert np.abs(as_image(made[name]).astype(int) - expected)[inner].max() <= 1, name
 
 
-@pytest.mark.parametrize(("scale", "factor"), [(2, 0.5), (3, 0.3333), (4, 0.25)])
-@pytest.mark.parametrize("size", [(96, 128), (97, 131)])
-def test_msrcnn_shrinks_as_opencv_does(scale: int, factor: float, size: tuple[int, int]) -> None:
+FACTORS = {2: 0.5, 3: 0.3333, 4: 0.25}
+FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+
+
+def by_factor(image: np.ndarray, factor: float, flag: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """As the authors of m-SRCNN call it: OpenCV decides the size."""
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=flag)
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> int:
+    """Levels that two pictures of one shape differ by at most."""
+    assert one.shape == other.shape
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
+
+
+@pytest.mark.parametrize("scale", FACTORS)
+@pytest.mark.parametrize("size", [(96, 128), (97, 131), (99, 133), (511, 101), (512, 512)])
+def test_msrcnn_shrinks_as_opencv_does_by_a_factor(scale: int, size: tuple[int, int]) -> None:
     gt = drawn(2, *size)
     lq, truth = msrcnn_pair(gt, scale)
-    width, height = int(size[1] * factor), int(size[0] * factor)
-    expected = cv2.resize(as_image(gt), (width, height), interpolation=cv2.INTER_LINEAR)
-    assert np.abs(as_image(lq).astype(int) - expected.astype(int)).max() <= 1
+    assert apart(as_image(lq), by_factor(as_image(gt), FACTORS[scale])) <= 1
     assert torch.equal(truth, gt)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    size=st.tuples(st.integers(64, 400), st.integers(64, 400)),
+    scale=st.sampled_from(list(FACTORS)),
+    seed=st.integers(0, 99),
+)
+def test_msrcnn_sizes_and_levels_are_those_of_opencv(
+    size: tuple[int, int], scale: int, seed: int
+) -> None:
+    """Noise, where a sample that is taken a little beside its place shows."""
+    image = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    lq, gt = msrcnn_pair(torch.from_numpy(image).permute(2, 0, 1)[None], scale)
+    small = by_factor(image, FACTORS[scale])
+    assert apart(as_image(lq), small) <= 1
+    large = as_image(msrcnn_interpolations(scale)["nearest"](lq))
+    smallest = min(image.shape, large.shape)
+    one, other = (
+        cv2.resize(x, (smallest[1], smallest[0]), interpolation=cv2.INTER_NEAREST)
+        for x in (image, large)
+    )
+    error = np.square(one.astype(float) - other).mean()
+    values = msrcnn_values(torch.from_numpy(large).permute(2, 0, 1)[None], gt, scale)
+    assert values["psnr_rgb"] == pytest.approx(10 * math.log10(255**2 / error), abs=1e-4)
+
+
+@pytest.mark.parametrize("scale", FACTORS)
+@pytest.mark.parametrize("size", [(192, 256), (191, 255), (193, 250)])
+def test_msrcnn_scores_interpolations_as_its_authors_do(scale: int, size: tuple[int, int]) -> None:
+    """Their evaluation from the picture to the figures, in OpenCV's and scikit-image's words."""
+    gt = drawn(9, *size)
+    image = as_image(gt)
+    small = by_factor(image, FACTORS[scale])
+    large = {name: by_factor(small, scale, flag) for name, flag in FLAGS.items()}
+    own = score(
+        [gt], msrcnn_interpolations(scale), scale, "opencv-linear", protocol=PROTOCOLS["msrcnn"]
+    )
+    smallest = min(each.shape for each in (image, *large.values()))
+    size = (smallest[1], smallest[0])
+    truth = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
+    for name, each in large.items():
+        each = cv2.resize(each, size, interpolation=cv2.INTER_NEAREST)
+        error = np.square(each.astype(float) - truth).mean()
+        expected = 10 * math.log10(255**2 / error)
+        assert own[name]["psnr_rgb"] == pytest.approx(expected, abs=0.02), name
+        expected = structural_similarity(truth, each, channel_axis=2)
+        assert own[name]["ssim_rgb"] == pytest.approx(expected, abs=1e-3), name
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_msrcnn_enlarges_as_opencv_does(scale: int) -> None:
     lq = drawn(3, 30, 41)
-    size = (41 * scale, 30 * scale)
-    for name, flag in (
-        ("nearest", cv2.INTER_NEAREST),
-        ("bilinear", cv2.INTER_LINEAR),
-        ("bicubic", cv2.INTER_CUBIC),
-    ):
-        expected = cv2.resize(as_image(lq), size, interpolation=flag).astype(int)
-        made = as_image(msrcnn_interpolations(scale)[name](lq)).astype(int)
-        assert np.abs(made - expected).max() <= (0 if name == "nearest" else 1), name
+    for name, flag in FLAGS.items():
+        expected = by_factor(as_image(lq), scale, flag)
+        made = as_image(msrcnn_interpolations(scale)[name](lq))
+        assert apart(made, expected) <= (0 if name == "nearest" else 1), name
 
 
 @pytest.mark.parametrize("enlargement", ["bilinear", "bicubic"])
-def test_msrcnn_runs_a_network_on_truncated_luma(enlargement: str) -> None:
-    """The same steps in OpenCV's own words, for a network that changes nothing."""
+def test_msrcnn_draws_luma_of_what_it_is_fed_and_leaves_its_chroma(enlargement: str) -> None:
+    """The authors' steps in OpenCV's own words, for a network that darkens a little."""
     model = copying(SRCNN(SRCNNConfig(2, "canonical", enlargement)))
-    lq = drawn(4, 30, 40)
-    flags = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
-    image = as_image(lq)
-    y = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., :1].astype(np.float32) / 255
-    fed = cv2.resize(y, (80, 60), interpolation=flags[enlargement])
-    large = cv2.cvtColor(
-        cv2.resize(image, (80, 60), interpolation=cv2.INTER_CUBIC), cv2.COLOR_RGB2YCrCb
-    )
-    large[..., 0] = (fed.clip(0, 1) * 255).astype(np.uint8)
-    expected = cv2.cvtColor(large, cv2.COLOR_YCrCb2RGB).astype(int)
-    difference = np.abs(as_image(msrcnn_network(model)(lq)).astype(int) - expected)
-    assert difference.max() <= 4 and difference.mean() < 0.6  # OpenCV rounds in fixed point
+    for layer in model.layers:
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.weight.data *= 0.95
+    image = np.random.default_rng(4).integers(0, 256, (30, 40, 3), np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 1.0)  # colours that change from pixel to pixel
+    lq = torch.from_numpy(image).permute(2, 0, 1)[None]
+    made = as_image(msrcnn_network(model)(lq)).astype(int)
+
+    def expected(kernel: str) -> np.ndarray:
+        ycc = cv2.cvtColor(by_factor(image, 2, FLAGS[kernel]), cv2.COLOR_RGB2YCrCb)
+        y = ycc[..., 0].astype(np.float32) / 255
+        ycc[..., 0] = (y * np.float32(0.95) ** 3 * 255).clip(0, 255).astype(np.uint8)
+        return cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB).astype(int)
+
+    difference = np.abs(made - expected(enlargement))
+    assert difference.max() <= 3 and difference.mean() < 0.45  # OpenCV rounds in fixed point
+    other = {"bilinear": "bicubic", "bicubic": "bilinear"}[enlargement]
+    assert np.abs(made - expected(other)).mean() > 2 * difference.mean()
+    (wrong,) = wrongly_fed(model).values()
+    difference = np.abs(as_image(msrcnn_network(wrong)(lq)).astype(int) - expected(other))
+    assert difference.max() <= 3 and difference.mean() < 0.45
+
+
+@pytest.mark.parametrize("enlargement", ["bilinear", "bicubic"])
+def test_msrcnn_keeps_colours_as_opencv_converts_them(enlargement: str) -> None:
+    """To the bit, noise and flat colours alike, once the enlarged picture is the same."""
+    model = copying(SRCNN(SRCNNConfig(2, "canonical", enlargement)))
+    image = np.random.default_rng(5).integers(0, 256, (64, 96, 3), np.uint8)
+    image[:, 48:] = image[:, 48:49] // 16 * 17
+    lq = torch.from_numpy(image).permute(2, 0, 1)[None]
+    large = as_image(msrcnn_interpolations(2)[enlargement](lq))
+    ycc = cv2.cvtColor(large, cv2.COLOR_RGB2YCrCb)
+    ycc[..., 0] = (ycc[..., 0].astype(np.float32) / 255 * 255).astype(np.uint8)
+    expected = cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB)
+    assert np.array_equal(as_image(msrcnn_network(model)(lq)), expected)
+
+
+def test_msrcnn_repeats_nothing_beyond_the_edge() -> None:
+    """As with Keras' `same` convolutions, which see black there."""
+    model = copying(SRCNN(SRCNNConfig(2, "canonical", "bilinear")))
+    model.layers[0].weight.data[0, 0] = 1 / 81  # type: ignore[union-attr]
+    made = msrcnn_network(model)(torch.full((1, 3, 16, 16), 200, dtype=torch.uint8))
+    assert (made[..., 8:-8, 8:-8] >= 199).all()
+    assert (made[..., 0, 0] < 100).all()
 
 
 def test_msrcnn_truncates() -> None:
@@ -149,7 +238,8 @@ def test_msrcnn_brings_what_differs_to_the_smallest_by_nearest() -> None:
     lq, _ = msrcnn_pair(gt, 3)
     sr = msrcnn_interpolations(3)["bicubic"](lq)
     assert sr.shape != gt.shape
-    small = cv2.resize(as_image(gt), (sr.shape[3], sr.shape[2]), interpolation=cv2.INTER_NEAREST)
+    size = (sr.shape[3], sr.shape[2])
+    small = cv2.resize(as_image(gt), size, interpolation=cv2.INTER_NEAREST)
     values = msrcnn_values(sr, gt, 3)
     error = np.square(small.astype(float) - as_image(sr)).mean()
     assert values["psnr_rgb"] == pytest.approx(10 * math.log10(255**2 / error), abs=1e-3)
@@ -338,3 +428,23 @@ def test_truth_of_a_video_is_its_first_frames(tmp_path: Path) -> None:
     assert len(read_truth(file, 64, 40)) == 6
     small = make_clip(tmp_path / "b.mkv", size=(64, 48), frames=2)
     assert read_truth(SourceFile(small, ("x",)), 64, 4) == []
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.avi"])
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(24000, 1001)])
+def test_truth_of_a_part_of_a_video_lies_in_it(tmp_path: Path, name: str, rate: Fraction) -> None:
+    path = make_clip(
+        tmp_path / name, size=(96, 80), frames=50, rate=rate, audio=(),
+        codec="mpeg4" if name.endswith("avi") else "libx264", options={"g": "12"},
+    )  # fmt: skip
+    whole = read_truth(SourceFile(path, ("x",)), 0, 99)
+    assert len(whole) == 50
+    for part, numbers in (((0.9, 1.0), range(45, 50)), ((0.5, 0.9), range(25, 45))):
+        frames = read_truth(SourceFile(path, ("x",), part), 0, 99)
+        places = [[torch.equal(each, other) for other in whole].index(True) for each in frames]
+        assert set(places) <= set(numbers)
+        assert len(places) >= len(numbers) - 1 and places == sorted(places)
+        (first,) = read_truth(SourceFile(path, ("x",), part), 0, 1)
+        assert torch.equal(first, frames[0])
+    with pytest.raises(DataError, match=r"x/a\....#0.999-1 holds no frame"):
+        read_truth(SourceFile(path, ("x",), (0.999, 1.0)), 0, 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,37 @@ def test_files_of_a_single_source_are_held_out(count: int, held_out: int) -> Non
 def test_a_film_alone_is_parted_in_time() -> None:
     (kept,), (held,) = split_sources(pictures_of("show", 1, ".mkv"), [])
     assert (kept.part, held.part) == ((0.0, 0.9), (0.9, 1.0))
+
+
+NAMES = st.text("ab/#0.9-1", min_size=1, max_size=12)
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=4), st.lists(NAMES), st.data())
+def test_a_card_names_every_file_and_part_differently(
+    folders: list[str], others: list[str], data: st.DataObject
+) -> None:
+    """What is asked of a card is found on it, and nothing that only looks like it."""
+    film = SourceFile(Path("x/ep.mkv"), tuple(folders))
+    name = "/".join([*folders, "ep.mkv"])
+    assert film.name_on_cards == name
+    others = [each for each in others if not each.startswith(name)]
+    elsewhere = [f"z/{name}", f"{name}.mkv", f"{name}#0.5", f"{name}#0.9-0.5", f"{name}#1-2"]
+    assert film.part_among({*others, *elsewhere}) is None
+    tenths = st.integers(0, 9).flatmap(lambda a: st.tuples(st.just(a), st.integers(a + 1, 10)))
+    begin, end = data.draw(tenths)
+    part = replace(film, part=(begin / 10, end / 10))
+    assert film.part_among({part.name_on_cards, *others, *elsewhere}) == part.part
+
+
+def test_one_name_in_two_folders_is_two_names_on_cards(tmp_path: Path) -> None:
+    for episode in ("ep1", "ep2"):
+        touch(tmp_path / "show" / episode / "frames" / "0003.png")
+    one, two = list_sources([tmp_path / "show"])
+    assert one.name_on_cards == "show/ep1/frames/0003.png"
+    assert two.name_on_cards == "show/ep2/frames/0003.png"
+    (kept,), (held,) = split_sources([SourceFile(Path("ep.mkv"), ("data", "show"))], [])
+    assert kept.name_on_cards == "data/show/ep.mkv#0-0.9"
+    assert held.name_on_cards == "data/show/ep.mkv#0.9-1"
 
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
