@@ -514,8 +514,8 @@ def recipes() -> None:
     multiple=True,
     required=True,
     type=Named(path_type=Path),
-    help="Folder of pictures and videos, or one of them; may be given several times, as all that "
-    "follow but --protocol, --damage, --side, --frames and --output.",
+    help="Folder of pictures and videos, or one of them; may be given several times, as may "
+    "--folder, --scale and --kernel.",
 )
 @click.option(
     "--folder", "folders", multiple=True, metavar="NAME",
@@ -523,7 +523,8 @@ def recipes() -> None:
 )  # fmt: skip
 @click.option(
     "-s", "--scale", "scales", type=int, multiple=True,
-    help="2, 3 or 4; networks over luma serve any.  [default: the networks' own]",
+    help="2, 3 or 4, or a network's own; networks over luma serve all of them.  [default: the "
+    "networks' own]",
 )  # fmt: skip
 @click.option(
     "--protocol",
@@ -555,6 +556,7 @@ def recipes() -> None:
     "-o", "--output", type=Named(path_type=Path), metavar="FOLDER",
     help="Write table.md, values.csv, results.json and crops.png there.",
 )  # fmt: skip
+@click.option("-y", "--overwrite", is_flag=True, help="Replace those that are there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of the table.")
 def evaluate(**flags: Any) -> None:
     """Score networks beside interpolations on pictures and clips.
@@ -577,7 +579,7 @@ def evaluate(**flags: Any) -> None:
     "--output",
     required=True,
     type=Named(path_type=Path),
-    help="Folder of PNGs, or one file NAME.h5 with the small pictures, too.",
+    help="Folder of PNGs, new or empty; or one file NAME.h5 with the small pictures, too.",
 )
 @click.option(
     "--side",
@@ -596,9 +598,11 @@ def evaluate(**flags: Any) -> None:
     help="How the small pictures of an .h5 are made.",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-def harvest(
-    data: tuple[Path, ...], output: Path, side: int, step: int, kernel: str, seed: int
-) -> None:
+@click.option(
+    "-y", "--overwrite", is_flag=True,
+    help="Replace an existing NAME.h5; a folder that holds anything is always left alone.",
+)  # fmt: skip
+def harvest(data: tuple[Path, ...], output: Path, **flags: Any) -> None:
     """Gather clean pictures from folders of pictures and videos.
 
     Training needs no such step; it is for looking at what it learns from, and for other programs.
@@ -609,7 +613,7 @@ def harvest(
     from remaster.train.sources import list_sources
 
     files = list_sources(data)
-    count = write_harvest(files, output, side=side, step=step, kernel=kernel, seed=seed, log=tell)
+    count = write_harvest(files, output, log=tell, **flags)
     say(f"wrote {count} pictures to {output}")
 
 
