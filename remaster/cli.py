@@ -29,7 +29,16 @@ from remaster.commands.program import PROGRESS, GroupedCommand, Program
 from remaster.commands.shows import SHOWS
 from remaster.commands.training import TrainCommand, changes, list_recipes, recipe_options
 from remaster.errors import OptionsError
-from remaster.options import DEINTERLACE, FORMATS, MODES, PRECISIONS, REUSE, RunOptions, refuse
+from remaster.options import (
+    DEINTERLACE,
+    FORMATS,
+    MODES,
+    PRECISIONS,
+    REUSE,
+    RunOptions,
+    refuse,
+    refuse_sides,
+)
 from remaster.released import released
 from remaster.train.options import PRECISIONS as PRECISIONS_OF_TRAINING
 from remaster.train.options import SIZES, TrainOptions
@@ -335,7 +344,7 @@ def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **f
             named=options.format,
             holds=lambda suffix: _holds(suffix, options),
         )
-        _check_kinds(work, flags)
+        _check_kinds(work, flags, options)
         _check_pipes(work, options, dry_run)
         if work.folder is not None and options.debug_reuse is not None:
             raise OptionsError("--debug-reuse is one film: give one input, and a file behind -o")
@@ -361,12 +370,15 @@ def _holds(suffix: str, options: RunOptions) -> bool:
     return can_hold(suffix, options.codec)
 
 
-def _check_kinds(work: Work, flags: Mapping[str, Any]) -> None:
-    """Raise OptionsError for an option that was given, wherever, and means nothing for a file."""
+def _check_kinds(work: Work, flags: Mapping[str, Any], options: RunOptions) -> None:
+    """Raise OptionsError for an option that was given, wherever, and means nothing for a file, and
+    for a size that no film has."""
     source_of = click.get_current_context().get_parameter_source
     given = [name for name in flags if source_of(name) not in (None, ParameterSource.DEFAULT)]
     for job in work.jobs:
         refuse(given, job.source, "picture" if job.is_picture else "film")
+        if not job.is_picture:
+            refuse_sides(options, job.source)
 
 
 def _check_pipes(work: Work, options: RunOptions, dry_run: bool) -> None:
