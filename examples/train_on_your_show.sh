@@ -8,5 +8,5 @@ set -eu
 episodes=$1 old=$2 hd=$3
 
 remaster train "$episodes" -o show-x2.safetensors --max-seconds "${SECONDS_TO_TRAIN:-7200}"
-remaster evaluate show-x2.safetensors --data "$episodes" -o show-x2.scores
+remaster evaluate show-x2.safetensors --data "$episodes" -o show-x2.scores -y
 remaster run "$old" -o "$hd" --model show-x2.safetensors

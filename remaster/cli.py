@@ -35,7 +35,16 @@ from remaster.commands.training import (
     recipe_options,
 )
 from remaster.errors import OptionsError
-from remaster.options import DEINTERLACE, FORMATS, MODES, PRECISIONS, REUSE, RunOptions, refuse
+from remaster.options import (
+    DEINTERLACE,
+    FORMATS,
+    MODES,
+    PRECISIONS,
+    REUSE,
+    RunOptions,
+    refuse,
+    refuse_sides,
+)
 from remaster.released import released
 from remaster.train.options import PRECISIONS as PRECISIONS_OF_TRAINING
 from remaster.train.options import SIZES, TrainOptions
@@ -341,7 +350,7 @@ def run(inputs: tuple[Path, ...], output: str, dry_run: bool, progress: str, **f
             named=options.format,
             holds=lambda suffix: _holds(suffix, options),
         )
-        _check_kinds(work, flags)
+        _check_kinds(work, flags, options)
         _check_pipes(work, options, dry_run)
         if work.folder is not None and options.debug_reuse is not None:
             raise OptionsError("--debug-reuse is one film: give one input, and a file behind -o")
@@ -367,12 +376,15 @@ def _holds(suffix: str, options: RunOptions) -> bool:
     return can_hold(suffix, options.codec)
 
 
-def _check_kinds(work: Work, flags: Mapping[str, Any]) -> None:
-    """Raise OptionsError for an option that was given, wherever, and means nothing for a file."""
+def _check_kinds(work: Work, flags: Mapping[str, Any], options: RunOptions) -> None:
+    """Raise OptionsError for an option that was given, wherever, and means nothing for a file, and
+    for a size that no film has."""
     source_of = click.get_current_context().get_parameter_source
     given = [name for name in flags if source_of(name) not in (None, ParameterSource.DEFAULT)]
     for job in work.jobs:
         refuse(given, job.source, "picture" if job.is_picture else "film")
+        if not job.is_picture:
+            refuse_sides(options, job.source)
 
 
 def _check_pipes(work: Work, options: RunOptions, dry_run: bool) -> None:
@@ -526,8 +538,8 @@ def recipes(recipe: str | None) -> None:
     multiple=True,
     required=True,
     type=Named(path_type=Path),
-    help="Folder of pictures and videos, or one of them; may be given several times, as all that "
-    "follow but --protocol, --damage, --side, --frames and --output.",
+    help="Folder of pictures and videos, or one of them; may be given several times, as may "
+    "--folder, --scale and --kernel.",
 )
 @click.option(
     "--folder", "folders", multiple=True, metavar="NAME",
@@ -535,7 +547,8 @@ def recipes(recipe: str | None) -> None:
 )  # fmt: skip
 @click.option(
     "-s", "--scale", "scales", type=int, multiple=True,
-    help="2, 3 or 4; networks over luma serve any.  [default: the networks' own]",
+    help="2, 3 or 4, or a network's own; networks over luma serve all of them.  [default: the "
+    "networks' own]",
 )  # fmt: skip
 @click.option(
     "--protocol",
@@ -568,6 +581,7 @@ def recipes(recipe: str | None) -> None:
     "-o", "--output", type=Named(path_type=Path), metavar="FOLDER",
     help="Write table.md, values.csv, results.json and crops.png there.",
 )  # fmt: skip
+@click.option("-y", "--overwrite", is_flag=True, help="Replace those that are there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of the table.")
 def evaluate(**flags: Any) -> None:
     """Score networks beside interpolations on pictures and clips.
@@ -590,7 +604,7 @@ def evaluate(**flags: Any) -> None:
     "--output",
     required=True,
     type=Named(path_type=Path),
-    help="Folder of PNGs, or one file NAME.h5 with the small pictures, too.",
+    help="Folder of PNGs, new or empty; or one file NAME.h5 with the small pictures, too.",
 )
 @click.option(
     "--side",
@@ -609,9 +623,11 @@ def evaluate(**flags: Any) -> None:
     help="How the small pictures of an .h5 are made.",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-def harvest(
-    data: tuple[Path, ...], output: Path, side: int, step: int, kernel: str, seed: int
-) -> None:
+@click.option(
+    "-y", "--overwrite", is_flag=True,
+    help="Replace an existing NAME.h5; a folder that holds anything is always left alone.",
+)  # fmt: skip
+def harvest(data: tuple[Path, ...], output: Path, **flags: Any) -> None:
     """Gather clean pictures from folders of pictures and videos.
 
     Training needs no such step; it is for looking at what it learns from, and for other programs.
@@ -622,7 +638,7 @@ def harvest(
     from remaster.train.sources import list_sources
 
     files = list_sources(data)
-    count = write_harvest(files, output, side=side, step=step, kernel=kernel, seed=seed, log=tell)
+    count = write_harvest(files, output, log=tell, **flags)
     say(f"wrote {count} pictures to {output}")
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from remaster.errors import OptionsError
 
-LARGEST_SIDE = 16384
+SMALLEST_SIDE, LARGEST_SIDE = 16, 16384
+"""Of a film that is asked for by its size; pictures may have what their formats hold."""
+
 LONGEST_SECONDS = 10**9
 MOST_BATCH = 4096
 PAINTED = (".mkv", ".mp4", ".mov")
@@ -116,9 +118,8 @@ class RunOptions:
             raise OptionsError(f"{' and '.join(given)} say the same thing: give one of them")
         if self.scale is not None and not 1 <= self.scale <= 16:
             raise OptionsError(f"--scale is 1 to 16, not {self.scale}")
-        sides = [self.height or 16, *(self.size or ())]
-        if not all(16 <= side <= LARGEST_SIDE for side in sides):
-            raise OptionsError(f"a side of the output is 16 to {LARGEST_SIDE} pixels")
+        if min(self.sides, default=1) < 1:
+            raise OptionsError("a side of the output is at least 1 pixel")
         if self.end is not None and self.duration is not None:
             raise OptionsError("--end and --duration say the same thing: give one of them")
         if self.start is not None and self.start < 0:
@@ -235,6 +236,11 @@ class RunOptions:
             raise OptionsError("--denoise-as-input belongs to the double modes: leave it out")
 
     @property
+    def sides(self) -> tuple[int, ...]:
+        """Those of the output that are given."""
+        return (*(() if self.height is None else (self.height,)), *(self.size or ()))
+
+    @property
     def stop(self) -> Fraction | None:
         """The end in seconds, however it was given."""
         if self.duration is not None:
@@ -277,6 +283,15 @@ def refuse(names: Iterable[str], path: Path, what: str) -> None:
     if wrong:
         raise OptionsError(
             f"{_flag(wrong[0])} is for {owner}, and {path} is a {what}: leave it out"
+        )
+
+
+def refuse_sides(options: RunOptions, path: Path) -> None:
+    """Raise OptionsError for an output size that no film has."""
+    if not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in options.sides):
+        raise OptionsError(
+            f"a side of a film is {SMALLEST_SIDE} to {LARGEST_SIDE} pixels, and {path} is a film: "
+            "change --height or --size"
         )
 
 

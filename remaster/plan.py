@@ -30,7 +30,7 @@ from remaster.media.writer import check_output, check_place
 from remaster.media.y4m import even_rate, y4m_encoding, y4m_notes
 from remaster.models.interpolation import Interpolation
 from remaster.models.network import Network
-from remaster.options import LARGEST_SIDE, RunOptions, is_changed, refuse
+from remaster.options import LARGEST_SIDE, RunOptions, is_changed, refuse, refuse_sides
 from remaster.paths import default_dtype
 from remaster.released import released
 from remaster.upscale import RESAMPLER
@@ -81,6 +81,7 @@ def make_plan(
     `folder_to_come`: the output's folder need not be there yet.
     """
     refuse((name for name in vars(options) if is_changed(options, name)), source_path, "film")
+    refuse_sides(options, source_path)
     source = probe(source_path)
     check_output(
         output,

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from remaster.pipeline import RunResult
 
-__all__ = ["Reuse", "failed_film", "film_document", "result_fields"]
+__all__ = ["Reuse", "counted", "failed_film", "film_document", "result_fields"]
+
+
+def counted(number: int, what: str) -> str:
+    """As in `1 frame` and `2 frames`."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,11 @@ class Reuse:
 
     def __str__(self) -> str:
         if self.mode == "off":
-            return f"{self.frames} frames, each computed whole"
+            return f"{counted(self.frames, 'frame')}, each computed whole"
         words = (
-            f"{self.frames} frames, something new in {self.drawings}: {self.new_share:.0%} of the "
-            f"picture; the network did {self.network_work:.0%} of the work of all frames"
+            f"{counted(self.frames, 'frame')}, something new in {self.drawings}: "
+            f"{self.new_share:.0%} of the picture; the network did {self.network_work:.0%} of the "
+            "work of all frames"
         )
         if self.mode == "exact" or not self.largest_accepted_levels:
             return words

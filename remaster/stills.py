@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -403,6 +404,10 @@ def _losses(plan: StillPlan) -> Iterator[str]:
 
 def _notes(plan: StillPlan) -> Iterator[str]:
     still, model = plan.still, plan.model
+    (width, height), (wide, high) = (still.width, still.height), plan.size
+    # A side that only follows the other is at most rounded.
+    if abs(wide - high * width / height) >= 1 and abs(high - wide * height / width) >= 1:
+        yield f"the aspect changes from {_aspect(width, height)} to {_aspect(wide, high)}"
     if isinstance(model, (SRCNN, MSRCNN)):
         return
     reached = (still.width * model.scale, still.height * model.scale)
@@ -411,3 +416,11 @@ def _notes(plan: StillPlan) -> Iterator[str]:
             f"{plan.model_name} gives {reached[0]}x{reached[1]}; resampled with {RESAMPLER} to "
             f"{plan.size[0]}x{plan.size[1]}"
         )
+
+
+def _aspect(width: int, height: int) -> str:
+    """As in 4:3, or 1.778:1 where no small numbers say it."""
+    ratio = Fraction(width, height)
+    if max(ratio.numerator, ratio.denominator) < 100:
+        return f"{ratio.numerator}:{ratio.denominator}"
+    return f"{width / height:.4g}:1"

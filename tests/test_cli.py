@@ -539,3 +539,14 @@ def test_the_module_runs(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--", source.name], cwd=tmp_path, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert probe(tmp_path / "out.mkv").video.width == 128
+
+
+def test_a_size_that_no_film_has_is_refused_before_any_work(tmp_path: Path) -> None:
+    for name in ("a.mkv", "b.mkv"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    result = call("run", tmp_path / "in", "-o", tmp_path / "hd", "--height", "7")
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "a side of a film is 16 to 16384 pixels" in line and "a.mkv is a film" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]

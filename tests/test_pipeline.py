@@ -214,7 +214,7 @@ def test_refusals_come_before_work(tmp_path: Path) -> None:
     [
         ({"scale": 2, "height": 1080}, "--scale and --height"),
         ({"scale": 0}, "--scale"),
-        ({"size": (8, 1080)}, "16 to"),
+        ({"size": (0, 1080)}, "at least 1 pixel"),
         ({"end": Fraction(1), "duration": Fraction(1)}, "--end and --duration"),
         ({"start": Fraction(5), "end": Fraction(5)}, "--end"),
         ({"start": Fraction(-1)}, "--start"),

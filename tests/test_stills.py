@@ -113,6 +113,9 @@ def test_grey_stays_grey_and_palettes_become_colours(tmp_path: Path) -> None:
     assert enlarged(grey, tmp_path / "b.png").shape == (48, 64, 1)
     Image.fromarray(smooth()).quantize(8).save(tmp_path / "p.png")
     assert enlarged(tmp_path / "p.png", tmp_path / "q.png").shape == (48, 64, 3)
+    for name, notes in (("a.png", ()), ("p.png", ("the palette becomes R'G'B'",))):
+        plan = plan_still(tmp_path / name, tmp_path / "new.png", RunOptions())
+        assert plan.losses == plan.notes == notes
 
 
 def test_edges_of_alpha_have_no_fringe(tmp_path: Path) -> None:
@@ -173,6 +176,9 @@ def test_small_pictures(tmp_path: Path, size: tuple[int, int]) -> None:
         ({"height": 50}, (71, 50)),
         ({"size": (61, 47)}, (61, 47)),
         ({"size": (20, 16)}, (20, 16)),
+        ({"size": (14, 10)}, (14, 10)),
+        ({"height": 7}, (10, 7)),
+        ({"height": 1}, (1, 1)),
         ({"model": "identity"}, (30, 21)),
         ({}, (60, 42)),
     ],
@@ -186,6 +192,43 @@ def test_every_size_can_be_asked_for(
     found = enlarged(source, tmp_path / "b.png", **options)
     assert found.shape == (size[1], size[0], 3)
     assert np.abs(found - expected).mean() < 6  # the same picture, at the same place
+
+
+def test_sides_of_a_film_have_other_bounds(tmp_path: Path) -> None:
+    film = make_clip(tmp_path / "a.mkv", frames=1)
+    still = picture(tmp_path / "a.png", noise(1, 2, 1))
+    for options in ({"height": 15}, {"size": (16, 17000)}):
+        with pytest.raises(OptionsError, match="16 to 16384"):
+            run(film, tmp_path / "b.mkv", RunOptions(**options))
+        plan_still(still, tmp_path / "b.png", RunOptions(**options))
+    for options in ({"height": 0}, {"size": (20, 0)}):
+        with pytest.raises(OptionsError, match="at least 1 pixel"):
+            RunOptions(**options)
+    with pytest.raises(OptionsError, match="65500"):
+        plan_still(still, tmp_path / "b.png", RunOptions(height=65501))
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        ({"size": (1000, 1000)}, "from 4:3 to 1:1"),
+        ({"size": (1001, 333)}, "from 4:3 to 3.006:1"),
+        ({"size": (320, 243)}, "from 4:3 to 1.317:1"),
+        ({"size": (500, 375)}, None),
+        ({"size": (501, 376)}, None),
+        ({"height": 77}, None),
+        ({"scale": 3}, None),
+        ({"height": 3}, None),
+    ],
+)
+def test_a_change_of_aspect_is_said(
+    tmp_path: Path, options: dict[str, Any], note: str | None
+) -> None:
+    source = picture(tmp_path / "a.png", noise(120, 160, 1))
+    for model in ("fast-x2", weights(tmp_path)):
+        plan = plan_still(source, tmp_path / "b.png", RunOptions(model=model, **options))
+        said = [each for each in plan.notes if "aspect" in each]
+        assert said == ([] if note is None else [f"the aspect changes {note}"])
 
 
 # m-SRCNN's modes

@@ -33,8 +33,20 @@ State = Literal["ok", "warning", "problem"]
 _NEEDED = {"torch": (2, 6), "av": (18,), "numpy": (2,), "safetensors": (0, 5), "tqdm": (4,)}
 """Packages without which nothing works, and the oldest version that does."""
 
-_FOR_TRAINING = ("pillow", "decord")
-_IMPORTED_AS = {"ffmpeg-python": "ffmpeg"}
+_WANTED = {
+    "pillow": ((11,), "for pictures and training"),
+    "ffmpeg-python": ((0, 2), "for --ffmpeg-encoder"),
+}
+"""Packages without which films are still enlarged."""
+
+_EXTRAS = {
+    "opencv": ("cv2", "for --denoise, the double modes and training m-SRCNN"),
+    "h5": ("h5py", "for training sets in HDF5"),
+    "tensorboard": ("tensorboard", "for train --tensorboard"),
+}
+"""Extras of the installation: what of them is imported, and what for."""
+
+_IMPORTED_AS = {"ffmpeg-python": "ffmpeg", "pillow": "PIL"}
 """Names of modules, where a package has another."""
 
 _LITTLE_MEMORY = 2e9
@@ -74,8 +86,9 @@ def checks() -> Iterator[Check]:
     yield Check("python", "ok", f"{platform.python_version()}, {platform.platform(terse=True)}")
     packages = [_package(name, oldest) for name, oldest in _NEEDED.items()]
     yield from packages
-    yield from _training_packages()
-    yield _external_package()
+    yield from (_wanted(name, *of) for name, of in _WANTED.items())
+    yield _decord()
+    yield from (_extra(name, *of) for name, of in _EXTRAS.items())
     if not _works(packages):
         return
     for look in (_remaster, _libraries, _processor, _cuda, _encoders, _program):
@@ -101,22 +114,26 @@ def _package(name: str, oldest: tuple[int, ...]) -> Check:
     return Check(name, "ok", version)
 
 
-def _training_packages() -> Iterator[Check]:
-    for name in _FOR_TRAINING:
-        try:
-            yield Check(name, "ok", importlib.metadata.version(name))
-        except ImportError:
-            if name == "decord":
-                yield Check(name, "ok", "not here; training reads videos with PyAV")
-            else:
-                yield Check(name, "warning", "not here", f"for training, pip install {name}")
-
-
-def _external_package() -> Check:
-    found = _package("ffmpeg-python", (0, 2))
+def _wanted(name: str, oldest: tuple[int, ...], purpose: str) -> Check:
+    found = _package(name, oldest)
     if found.state == "ok":
         return found
-    return replace(found, state="warning", advice=f"for --ffmpeg-encoder, {found.advice}")
+    return replace(found, state="warning", advice=f"{purpose}, {found.advice}")
+
+
+def _decord() -> Check:
+    try:
+        return Check("decord", "ok", importlib.metadata.version("decord"))
+    except ImportError:
+        return Check("decord", "ok", "not here; training reads videos with PyAV")
+
+
+def _extra(name: str, module: str, purpose: str) -> Check:
+    try:
+        found = importlib.import_module(module)
+    except (ImportError, OSError):
+        return Check(module, "ok", "not here", f"{purpose}, pip install 'remaster[{name}]'")
+    return Check(module, "ok", str(getattr(found, "__version__", "here")))
 
 
 def _remaster() -> Check:

@@ -14,6 +14,7 @@ from remaster.commands.console import say, tell
 from remaster.errors import DataError, OptionsError, OutputError, SourceError
 from remaster.models import Network
 from remaster.released import released
+from remaster.report import counted
 from remaster.train.crops import Crops, draw_crops
 from remaster.train.degrade import DAMAGES
 from remaster.train.evaluate import (
@@ -32,11 +33,15 @@ from remaster.train.sources import WHOLE, SourceFile
 
 __all__ = ["EvaluateOptions", "evaluate"]
 
+WRITTEN = ("table.md", "values.csv", "results.json", "crops.png")
+"""In the output folder."""
+
 SHOWN = 4
 """Pictures of which crops are drawn, of each scale."""
 
 TOLD_EVERY_SECONDS = 5.0
-MOST_SCALE = 8
+USUAL_SCALES = (2, 3, 4)
+"""Anything can be measured at; others take a network of that scale."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,10 @@ class EvaluateOptions:
     """Of a video, from its start, or that of its part that was held out of training."""
 
     output: Path | None = None
-    """Folder for table.md, values.csv, results.json and crops.png."""
+    """Folder for `WRITTEN`."""
+
+    overwrite: bool = False
+    """Replace those that are there."""
 
     as_json: bool = False
     seed: int = 0
@@ -92,8 +100,6 @@ class EvaluateOptions:
         if self.seed < 0:
             raise OptionsError(f"--seed is at least 0, not {self.seed}")
         for scale in self.scales:
-            if not 2 <= scale <= MOST_SCALE:
-                raise OptionsError(f"--scale is from 2 to {MOST_SCALE}, not {scale}")
             if self.protocol == "msrcnn" and scale > 4:
                 raise OptionsError(f"--protocol msrcnn is for --scale 2, 3 and 4, not {scale}")
 
@@ -105,8 +111,10 @@ def evaluate(options: EvaluateOptions) -> None:
         OptionsError: a model is not for a scale that is asked for.
         CheckpointError: a file holds no weights.
         DataError: there is nothing to measure on.
-        OutputError: the folder cannot be written to.
+        OutputError: the folder cannot be written to, or holds what it must not replace.
     """
+    if options.output is not None and not options.overwrite:
+        _check_free(options.output)
     networks, cards = load_models(options.models, options.scales)
     trials = make_trials(options, networks)
     files = find_material(options.data, options.folders)
@@ -135,7 +143,18 @@ def evaluate(options: EvaluateOptions) -> None:
         text = json.dumps(document, indent=1, allow_nan=False)
         write_text(options.output / "results.json", f"{text}\n")
         write_crops(options.output / "crops.png", crops, rows, headline)
-    tell(f"wrote {options.output}: table.md, values.csv, results.json, crops.png")
+    tell(f"wrote {options.output}: {', '.join(WRITTEN)}")
+
+
+def _check_free(folder: Path) -> None:
+    """Raise OutputError where one of `WRITTEN` is there."""
+    with _named(folder):
+        there = [name for name in WRITTEN if (folder / name).exists()]
+    if there:
+        raise OutputError(
+            f"{folder} holds {', '.join(there)}: give -y to replace what is there, or another "
+            "folder with --output"
+        )
 
 
 @contextmanager
@@ -196,6 +215,11 @@ def make_trials(options: EvaluateOptions, networks: Mapping[str, Network]) -> li
     own = {model.scale for model in networks.values() if model.scale > 1}
     scales = options.scales or tuple(sorted(own)) or (2,)
     protocol = PROTOCOLS[options.protocol]
+    for scale in scales:
+        if scale not in USUAL_SCALES and scale not in own:
+            raise OptionsError(
+                f"--scale is 2, 3 or 4, or that of a network that is given, not {scale}"
+            )
     for name, model in networks.items():
         if not any(at_scale(model, scale) for scale in scales):
             raise OptionsError(
@@ -307,7 +331,7 @@ def described(options: EvaluateOptions, rows: Sequence[Row]) -> str:
     clips = {row.picture for row in rows if row.frames > 1}
     pictures = {row.picture for row in rows} - clips
     counts = [(len(pictures), "picture"), (len(clips), "clip")]
-    what = " and ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts if n)
+    what = " and ".join(counted(n, word) for n, word in counts if n)
     sources = sorted({row.source for row in rows})
     part = f"the middle {options.side} pixels" if options.side else "whole pictures"
     damage = "" if options.damage == CLEAN else f", damaged as {options.damage}"

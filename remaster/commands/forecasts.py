@@ -26,6 +26,7 @@ from remaster.media.streams import plan_streams
 from remaster.options import RunOptions
 from remaster.pipeline import within_memory
 from remaster.plan import Plan, make_plan
+from remaster.report import counted
 from remaster.stills import StillPlan, plan_still, seconds_for
 from remaster.trial import Forecast, forecast
 
@@ -77,7 +78,7 @@ def _about(expected: Sequence[Forecast]) -> str:
     seconds, frames, size = (
         sum(getattr(each, name) for each in expected) for name in ("seconds", "frames", "bytes")
     )
-    return f"about {clock(seconds)} for {frames} frames, {size_words(size)}"
+    return f"about {clock(seconds)} for {counted(frames, 'frame')}, {size_words(size)}"
 
 
 def _document(plan: Plan, job: Job, container: str, expected: Forecast) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from remaster.frames import Color
 from remaster.media.details import Details, describe, disposition_names
 from remaster.media.probe import Source, StreamInfo, probe
 from remaster.media.streams import StreamPlan, plan_streams
+from remaster.report import counted
 
 __all__ = [
     "color_fields",
@@ -194,8 +195,9 @@ def _rate_words(video: Mapping[str, Any]) -> str:
         rate = f"variable rate, {rate} on average by what the container says"
     if not video["frames"]:
         return rate
-    count = "about {} frames" if video["frames_estimated"] else "{} frames by the container"
-    return f"{rate}, {count.format(video['frames'])}"
+    frames = counted(video["frames"], "frame")
+    count = f"about {frames}" if video["frames_estimated"] else f"{frames} by the container"
+    return f"{rate}, {count}"
 
 
 def _rest(found: Mapping[str, Any]) -> Iterator[str]:

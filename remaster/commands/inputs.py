@@ -88,6 +88,11 @@ def find_work(
     target = Path(output)
     _check_place(target)
     several = len(inputs) > 1 or _is_folder(inputs[0])
+    if tuple(inputs) == (Path("-"),) and named is None and target.suffix.lower() in STILLS_WRITTEN:
+        raise OptionsError(
+            "pictures do not come through pipes: give the picture's file instead of -, or the name "
+            "of a film behind -o"
+        )
     if not several and not target.is_dir() and not output.endswith(("/", os.sep)):
         return Work([Job(inputs[0], target, _is_still(inputs[0], target))])
     if Path("-") in (target, *inputs):
@@ -234,18 +239,26 @@ def _drop_repeated(work: Work) -> None:
 
 
 def _check_collisions(jobs: Sequence[Job]) -> None:
+    """Raise OptionsError that names all inputs which would become one output, or for an output
+    that is an input."""
     sources = {os.path.realpath(job.source): job.source for job in jobs}
-    taken: dict[str, Job] = {}
+    places: dict[str, list[Job]] = {}
+    for job in jobs:
+        places.setdefault(os.path.normcase(os.path.realpath(job.output)), []).append(job)
+    clashes = [_clash(each) for each in places.values() if len(each) > 1]
+    if clashes:
+        raise OptionsError(f"{'; '.join(clashes)}: rename all but one, or run them apart")
     for job in jobs:
         place = os.path.realpath(job.output)
-        other = taken.setdefault(os.path.normcase(place), job)
-        if other is not job:
-            raise OptionsError(
-                f"{clean(str(other.source))} and {clean(str(job.source))} would both become "
-                f"{clean(str(job.output))}: rename one, or run them apart"
-            )
         if place in sources:
             raise OptionsError(
                 f"{clean(str(job.source))} would be written over the input "
                 f"{clean(str(sources[place]))}: choose another --output"
             )
+
+
+def _clash(jobs: Sequence[Job]) -> str:
+    """Two or more of them that would become one output, in words."""
+    *names, last = (clean(str(job.source)) for job in jobs)
+    both = "both" if len(jobs) == 2 else "all"
+    return f"{', '.join(names)} and {last} would {both} become {clean(str(jobs[0].output))}"

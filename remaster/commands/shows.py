@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from remaster.commands.console import clean, columns, one_line, say, size_words, tell
 from remaster.commands.inputs import Work
 from remaster.errors import RemasterError
-from remaster.report import result_fields
+from remaster.report import counted, result_fields
 
 if TYPE_CHECKING:
     from remaster.pipeline import Progress, RunResult
@@ -113,7 +113,7 @@ class Bar(Show):
         """Say how many films and pictures go where, and what is left alone."""
         pictures = sum(job.is_picture for job in work.jobs)
         counts = {"film": len(work.jobs) - pictures, "picture": pictures}
-        said = [f"{n} {what}{'s' * (n != 1)}" for what, n in counts.items() if n]
+        said = [counted(n, what) for what, n in counts.items() if n]
         left = _left_alone(work.left_alone, "pictures" if pictures else "videos")
         tell(f"{' and '.join(said) or '0 films'} to {clean(str(work.folder))}{left}")
 
@@ -316,7 +316,7 @@ def _left_alone(paths: Sequence[Path], what: str) -> str:
 def _report(result: RunResult) -> list[str]:
     busy = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.busy_seconds.items())
     return [
-        f"{clean(str(result.output))}: {result.frames} frames in {result.seconds:.1f} s "
+        f"{clean(str(result.output))}: {counted(result.frames, 'frame')} in {result.seconds:.1f} s "
         f"({result.frames_per_second:.1f} fps), {result.bytes / 1e6:.1f} MB, "
         f"{'verified' if result.is_read_back else 'counted, not read back: it is a pipe'}",
         str(result.reuse),

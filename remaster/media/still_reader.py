@@ -212,7 +212,8 @@ def _pixels(
     is_grey = image.mode in ("1", "L", "LA", "La")
     has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     mode = ("L" if is_grey else "RGB") + ("A" if has_alpha else "")
-    return _as_array(image, mode), icc, []
+    notes = ["the palette becomes R'G'B'"] if image.mode in ("P", "PA") else []
+    return _as_array(image, mode), icc, notes
 
 
 def _as_array(image: Image.Image, mode: str) -> Pixels:

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from remaster.errors import DataError, OptionsError, RemasterError
+from remaster.errors import DataError, OptionsError, OutputError, RemasterError
 from remaster.resampling import KERNELS, resize
 from remaster.train.cleaning import without_blocking, without_upscaling
 from remaster.train.harvest import harvest_film
@@ -394,11 +394,15 @@ def write_harvest(
     kernel: str,
     seed: int,
     log: Log,
+    overwrite: bool = False,
 ) -> int:
     """Write what `open_shards` gives as PNGs into a folder, or as one file if `output` is a .h5;
     how many pictures.
 
+    A folder is new or empty, so that two harvests never mix; `overwrite` is for a .h5.
+
     Raises:
+        OutputError: `output` is there already.
         OptionsError: a number or the kernel is none that can be used.
         DataError: no file holds a usable picture, or `output` cannot be written.
     """
@@ -406,6 +410,7 @@ def write_harvest(
     if is_archive:
         _check_h5(side, kernel)
     try:
+        _check_free(output, is_archive=is_archive, overwrite=overwrite)
         output.parent.mkdir(parents=True, exist_ok=True)
         kept = TemporaryDirectory(prefix=f".{output.name}.", suffix=".part", dir=output.parent)
     except OSError as error:
@@ -420,6 +425,17 @@ def write_harvest(
     if left_out:
         log(f"{left_out} pictures smaller than {side} pixels are left out")
     return count
+
+
+def _check_free(output: Path, *, is_archive: bool, overwrite: bool) -> None:
+    """Raise OutputError for a .h5 that may not be replaced, and for a folder that is not empty."""
+    if is_archive and output.exists() and not overwrite:
+        raise OutputError(f"{output} exists: give -y to replace it, or another --output")
+    if not is_archive and output.is_dir() and any(output.iterdir()):
+        raise OutputError(
+            f"{output} is not empty, and pictures of two harvests would mix in it, with -y too: "
+            "empty it, or give another --output"
+        )
 
 
 def write_pictures(shards: Shards, folder: Path) -> int:

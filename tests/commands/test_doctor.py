@@ -113,3 +113,29 @@ def test_little_memory_and_disk_are_warnings(monkeypatch: pytest.MonkeyPatch) ->
     assert result.exit_code == 0
     states = {check["name"]: check["state"] for check in json.loads(result.stdout)["checks"]}
     assert {states[name] for name in ("memory", "disk here", "disk temp")} == {"warning"}
+
+
+@pytest.mark.parametrize(
+    ("module", "state", "words"),
+    [
+        ("PIL", "warning", "for pictures and training, pip install 'pillow>=11'"),
+        ("cv2", "ok", "pip install 'remaster[opencv]'"),
+        ("h5py", "ok", "pip install 'remaster[h5]'"),
+        ("tensorboard", "ok", "pip install 'remaster[tensorboard]'"),
+    ],
+)
+def test_what_only_some_work_needs_is_no_problem(
+    monkeypatch: pytest.MonkeyPatch, module: str, state: str, words: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    result = call()
+    assert result.exit_code == 0
+    (line,) = (line for line in result.stdout.splitlines() if words in line)
+    assert line.startswith(state) and ("pillow" if module == "PIL" else module) in line
+
+
+def test_extras_that_are_here_have_their_versions() -> None:
+    found = {check["name"]: check for check in json.loads(call("--json").stdout)["checks"]}
+    for name in ("cv2", "h5py"):
+        version = pytest.importorskip(name).__version__
+        assert (found[name]["state"], found[name]["found"]) == ("ok", version)

@@ -126,6 +126,16 @@ def test_scales_are_those_of_the_networks_unless_asked(data: Path, tmp_path: Pat
     assert "two enlarges 2 times, and --scale asks for 3" in wrong.stderr
 
 
+def test_scales_that_are_not_usual_take_a_network_of_that_scale(data: Path, tmp_path: Path) -> None:
+    eight = own_weights(tmp_path / "eight.safetensors", 8)
+    luma = luma_weights(tmp_path / "luma.safetensors")
+    common = ("--data", data, "--folder", "one", "--kernel", "box")
+    for scales in ((), ("-s", 8)):
+        assert {row[0] for row in table(call(eight, *common, *scales))} == {"8"}
+    wrong = call(luma, *common, "-s", 5)
+    assert wrong.exit_code == 2 and "--scale is 2, 3 or 4, " in wrong.stderr
+
+
 def test_the_protocol_of_msrcnn_has_its_own_columns(data: Path, tmp_path: Path) -> None:
     luma = luma_weights(tmp_path / "luma.safetensors")
     for scale in (2, 3, 4):
@@ -250,7 +260,9 @@ def test_what_cannot_be_measured_is_told_and_left_out(data: Path) -> None:
         (["--side", 20], "--side is at least 64, or 0"),
         (["--frames", 0], "--frames is at least 1"),
         (["--seed", -1], "--seed"),
-        (["--scale", 1], "--scale is from 2 to 8, not 1"),
+        (["--scale", 1], "--scale is 2, 3 or 4, "),
+        (["--scale", 5], "not 5"),
+        (["--scale", 2, "--scale", 8], "not 8"),
         (["--scale", 8, "--protocol", "msrcnn"], "for --scale 2, 3 and 4, not 8"),
         (["--kernel", "cubic"], "catmull-rom"),
         (["--kernel", "box", "--protocol", "msrcnn"], "opencv-linear"),
@@ -287,6 +299,27 @@ def test_a_folder_that_cannot_be_made_costs_no_measuring(
     assert result.stderr.startswith(f"remaster: {tmp_path / 'file'} cannot be written to (")
 
 
+def test_nothing_is_replaced_unasked_and_before_measuring(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    common = ("--data", data, "--folder", "one", "--kernel", "box", "-o", out)
+    assert call(*common).exit_code == 0
+    (out / "table.md").write_text("mine")
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluation, "measured", lambda *_: pytest.fail("measured in vain"))
+        again = call(*common)
+    assert again.exit_code == 1
+    (line,) = again.stderr.splitlines()
+    assert "table.md, values.csv, results.json, crops.png: give -y" in line
+    assert (out / "table.md").read_text() == "mine"
+    assert call(*common, "-y").exit_code == 0
+    assert (out / "table.md").read_text().startswith("Protocol")
+    assert (out / "mine.txt").read_text() == "mine"
+
+
 def test_names_of_weights_are_those_of_run() -> None:
     weights = released()
     assert find_weights("fast-x2") == [weights["fast-x2"]]
@@ -321,7 +354,7 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     result = call(
         "m.safetensors", "fast-x2", "--data", "a", "--data", "b", "--folder", "c", "--folder", "d",
         "--scale", 2, "-s", 3, "--kernel", "box", "--kernel", "triangle", "--damage", "mixed",
-        "--side", 128, "--frames", 5, "--seed", 9, "-o", "out", "--json",
+        "--side", 128, "--frames", 5, "--seed", 9, "-o", "out", "-y", "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert seen == [
@@ -329,7 +362,7 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
         replace(
             plain, models=("m.safetensors", "fast-x2"), data=(Path("a"), Path("b")),
             folders=("c", "d"), scales=(2, 3), kernels=("box", "triangle"), damage="mixed",
-            side=128, frames=5, seed=9, output=Path("out"), as_json=True,
+            side=128, frames=5, seed=9, output=Path("out"), overwrite=True, as_json=True,
         ),
     ]  # fmt: skip
     assert call("--data", "a", "--protocol", "msrcnn").exit_code == 0

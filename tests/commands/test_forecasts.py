@@ -128,7 +128,7 @@ def test_a_preview_inside_a_still_has_its_picture(tmp_path: Path) -> None:
     assert call(*arguments, "--dry-run", "--preview", "0.5").exit_code == 0
     result = call(*arguments, "--preview", "0.5")
     assert result.exit_code == 0, result.output
-    assert "1 frames" in result.stdout
+    assert "1 frame in" in result.stdout
 
 
 def test_a_folder_is_reckoned_together(tmp_path: Path) -> None:

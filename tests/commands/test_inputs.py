@@ -158,6 +158,21 @@ def test_two_pictures_for_one_output_are_refused(tmp_path: Path) -> None:
         find_work([tmp_path / "in"], str(tmp_path / "hd"))
 
 
+def test_all_clashes_are_named_at_once(tmp_path: Path) -> None:
+    touch(
+        tmp_path / "in", "a.jpg", "a.png", "b.bmp", "b.gif", "b.jpg", "c.png", "x/d.gif", "x/d.jpg"
+    )
+    with pytest.raises(OptionsError) as error:
+        find_work([tmp_path / "in"], str(tmp_path / "hd"))
+    said = str(error.value).replace(f"{tmp_path}/", "")
+    assert said == (
+        "in/a.jpg and in/a.png would both become hd/a.png; "
+        "in/b.bmp, in/b.gif and in/b.jpg would all become hd/b.png; "
+        "in/x/d.gif and in/x/d.jpg would both become hd/x/d.png: "
+        "rename all but one, or run them apart"
+    )
+
+
 def test_links_lead_nowhere_in_circles(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.mkv")
     (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
@@ -239,6 +254,15 @@ def test_a_named_format_is_that_of_all(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.webm", "in/b.mp4")
     work = find_work([tmp_path / "in"], str(tmp_path / "hd"), named="mov")
     assert [job.output.name for job in work.jobs] == ["a.mov", "b.mov"]
+
+
+@pytest.mark.parametrize("output", ["b.png", "b.JPG", "b.webp"])
+def test_pictures_do_not_come_through_pipes(output: str) -> None:
+    with pytest.raises(OptionsError, match="pictures do not come through pipes"):
+        find_work([Path("-")], output)
+    with pytest.raises(OptionsError, match="pictures do not come through pipes"):
+        find_work((Path("-"),), output)
+    assert not find_work([Path("-")], output, named="mkv").jobs[0].is_picture
 
 
 def test_pipes_hold_one_film(tmp_path: Path) -> None:

@@ -313,3 +313,29 @@ def test_the_command_fails_in_a_sentence(data: Path, tmp_path: Path) -> None:
         assert done.exit_code == code, done.output
         assert len(done.output.strip().splitlines()) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
+
+
+def test_two_harvests_never_mix(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    assert harvest(data, "-o", out, "--side", "40", "--step", "40").exit_code == 0
+    before = {path: path.read_bytes() for path in out.rglob("*.png")}
+    for flags in ((), ("-y",)):
+        again = harvest(data, "-o", out, "--side", "20", "--step", "20", *flags)
+        assert again.exit_code == 1
+        assert len(again.output.strip().splitlines()) == 1
+        assert f"{out} is not empty" in again.output
+    assert {path: path.read_bytes() for path in out.rglob("*.png")} == before
+
+
+def test_an_h5_is_replaced_where_it_is_asked_for(data: Path, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    out = tmp_path / "out.h5"
+    out.write_text("mine")
+    common = (data, "-o", out, "--side", "40", "--step", "40")
+    assert (refused := harvest(*common)).exit_code == 1
+    assert refused.output.startswith(f"remaster: {out} exists: give -y")
+    assert out.read_text() == "mine"
+    assert harvest(*common, "-y").exit_code == 0
+    with h5py.File(out) as file:
+        assert "hr" in file
