@@ -72,6 +72,10 @@ class Pictures(Protocol):
 
     def __len__(self) -> int: ...
 
+    def shape(self, index: int) -> tuple[int, int]:
+        """(height, width), without the cost of the picture."""
+        ...
+
     def __getitem__(self, index: int) -> Picture:
         """(H, W, 3) R'G'B'."""
         ...
@@ -323,7 +327,7 @@ class Originals:
         self.pictures, self.settings, self.seed = pictures, settings, seed
         self.by_source: dict[str, list[int]] = {}
         for index, source in enumerate(pictures.sources):
-            if min(pictures[index].shape[:2]) >= settings.least_side:
+            if min(pictures.shape(index)) >= settings.least_side:
                 self.by_source.setdefault(source, []).append(index)
         if not self.by_source and settings.drawn < 1:
             raise DataError(

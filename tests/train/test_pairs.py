@@ -38,6 +38,10 @@ class Stack(list[Picture]):
         super().__init__(pictures)
         self.sources = sources
 
+    def shape(self, index: int) -> tuple[int, int]:
+        height, width, _ = self[index].shape
+        return height, width
+
 
 def smooth(height: int, width: int, seed: int) -> Picture:
     """Soft blobs: every kernel shrinks them to nearly the same."""

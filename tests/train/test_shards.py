@@ -118,7 +118,8 @@ def test_a_place_that_cannot_be_written_is_said(data: Path) -> None:
 def test_sub_images_lie_on_a_grid(height: int, width: int, count: int) -> None:
     y, x = np.mgrid[0:height, 0:width]
     picture = np.stack([y % 256, x % 256, (y // 256) * 8 + x // 256], 2).astype(np.uint8)
-    parts = list(sub_images(picture, 480, 200))
+    placed = list(sub_images(picture, 480, 200))
+    parts = [part for _, part in placed]
     assert len(parts) == count
     if height < 480:
         assert parts[0].shape == picture.shape
@@ -126,6 +127,8 @@ def test_sub_images_lie_on_a_grid(height: int, width: int, count: int) -> None:
         corners = {(int(p[0, 0, 0]), int(p[0, 0, 1]), int(p[0, 0, 2])) for p in parts}
         assert len(corners) == count
         assert all(p.shape == (480, 480, 3) for p in parts)
+        for (top, left), part in placed:
+            assert np.array_equal(part, picture[top : top + 480, left : left + 480])
 
 
 def test_sprites_stand_on_the_pictures_or_on_ramps(data: Path) -> None:
