@@ -319,8 +319,10 @@ class _Gathering:
         for file in sprites:
             self._sprite(file, grounds)
         if not self.store.entries:
-            few = "the only file gives no picture" if len(self.files) == 1 else (
-                f"none of the {len(self.files)} files gives a picture"
+            few = (
+                "the only file gives no picture"
+                if len(self.files) == 1
+                else (f"none of the {len(self.files)} files gives a picture")
             )
             raise NothingUsable(f"{few} that can be used; give other ones{self._reasons()}")
         self._report()
