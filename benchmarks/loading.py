@@ -41,6 +41,10 @@ class Stack(list[Picture]):
         super().__init__(np.asarray(Image.open(path).convert("RGB")) for path in chosen)
         self.sources = [path.parent.name for path in chosen]
 
+    def shape(self, index: int) -> tuple[int, int]:
+        height, width, _ = self[index].shape
+        return height, width
+
 
 @dataclass(frozen=True)
 class Building:

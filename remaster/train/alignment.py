@@ -34,9 +34,10 @@ from remaster.train.harvest import (
     shows_same_drawing,
 )
 from remaster.train.registration import Placement, fit_color, likeness, refine, register, warp
+from remaster.train.shards import Shards, kept_pictures, stamp_of
 from remaster.train.sources import Picture
 
-__all__ = ["Release", "aligned_pairs"]
+__all__ = ["Release", "aligned_pairs", "kept_pairs"]
 
 Log = Callable[[str], None]
 
@@ -165,6 +166,59 @@ def aligned_pairs(
             f"no frame of {lq_path} fits one of {gt_path} after alignment; give two releases of "
             "the same pictures"
         )
+
+
+class _Couples(Sequence[tuple[Picture, Picture]]):
+    """Pictures of a set, two by two."""
+
+    def __init__(self, shards: Shards) -> None:
+        self.shards = shards
+
+    def __len__(self) -> int:
+        return len(self.shards) // 2
+
+    def __getitem__(self, index: int) -> tuple[Picture, Picture]:  # type: ignore[override]  # no slices
+        return self.shards[2 * index], self.shards[2 * index + 1]
+
+
+def kept_pairs(
+    folder: Path,
+    lq_path: Path,
+    gt_path: Path,
+    scale: int,
+    count: int,
+    *,
+    seed: int,
+    log: Log,
+) -> Sequence[tuple[Picture, Picture]]:
+    """The `aligned_pairs` of two releases, views of what is kept in `folder`; aligned only where
+    nothing of the same films and numbers is there. Not more than a pair is in memory.
+
+    Raises:
+        SourceError: a file is no film that can be decoded.
+        DataError: as `aligned_pairs`, only one pair was found, or `folder` cannot be written.
+    """
+
+    def pictures() -> Iterator[Picture]:
+        given = 0
+        rng = np.random.default_rng(seed)
+        for pair in aligned_pairs(lq_path, gt_path, scale, count, rng, log=log):
+            yield from pair
+            given += 1
+        if given < 2:
+            raise DataError(
+                f"hardly a picture of {lq_path.name} was found in {gt_path.name}: give two longer "
+                "releases of the same show"
+            )
+        log(f"{given} pictures are in both {lq_path.name} and {gt_path.name}")
+
+    described = {
+        "releases": [stamp_of(path) for path in (lq_path, gt_path)],
+        "scale": scale,
+        "count": count,
+        "seed": seed,
+    }
+    return _Couples(kept_pictures(folder, described, pictures))
 
 
 def _release(path: Path) -> Release:

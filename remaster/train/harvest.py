@@ -261,6 +261,8 @@ def _looks_by_decord(
             within = [each for each in near if 0 <= each < len(video)]
             try:
                 batch = video.get_batch(within).asnumpy()
+                # It would decode on without bound while this is looked at.
+                video.seek(max((n for n in keyframes if n <= within[-1]), default=0))
             except RuntimeError:  # decord's own errors are such
                 continue
             seconds = Fraction(float(starts[number])).limit_denominator(10**4)

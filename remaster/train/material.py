@@ -10,12 +10,11 @@ from typing import TypeVar
 import numpy as np
 
 from remaster.denoising import sharpened
-from remaster.errors import DataError
-from remaster.train.alignment import aligned_pairs
+from remaster.train.alignment import kept_pairs
 from remaster.train.options import TrainOptions
 from remaster.train.pairs import PairSettings, Pictures, Pool, open_pool, pool_of_pairs
 from remaster.train.recipes import Recipe
-from remaster.train.shards import open_shards
+from remaster.train.shards import NothingUsable, open_shards, stamp_of, stamps_of
 from remaster.train.sources import Picture, SourceFile, list_sources, split_sources
 from remaster.train.validation import Held, held_from
 
@@ -59,6 +58,10 @@ class Sharpened:
     def __len__(self) -> int:
         return len(self.pictures)
 
+    def shape(self, index: int) -> tuple[int, int]:
+        """(height, width), as they were."""
+        return self.pictures.shape(index)
+
     def __getitem__(self, index: int) -> Picture:
         return sharpened(self.pictures[index])
 
@@ -89,7 +92,7 @@ def open_material(options: TrainOptions, recipe: Recipe, log: Log) -> Material:
         + (f" ({', '.join(held_out)})" if held_out else "")
     )
     described = {
-        "files": [_stamp(file) for file in kept],
+        "files": stamps_of(kept),
         "crop": [recipe.crop, recipe.crop_step],
         "sharpened": recipe.sharpened,
     }
@@ -115,58 +118,70 @@ def open_material(options: TrainOptions, recipe: Recipe, log: Log) -> Material:
     )
     if not held:
         return Material(pool, (), learnt, ())
-    kept_back = open_shards(
-        _made(options.folder / "held"),
-        _spread(held, 2 * SCORED),
-        side=0,
-        step=1,
-        seed=options.seed,
-        log=log,
-    )
-    chosen = _spread(range(len(kept_back)), SCORED)
-    pairs = held_from([kept_back[i] for i in chosen], settings, options.seed)
+    pairs = _held_pairs(options, recipe, held, settings, log)
     names = {file.name_on_cards for file in held} - {file.name_on_cards for file in kept}
     return Material(pool, pairs, learnt, held_out, tuple(sorted(names)))
+
+
+def _held_pairs(
+    options: TrainOptions,
+    recipe: Recipe,
+    files: Sequence[SourceFile],
+    settings: PairSettings,
+    log: Log,
+) -> list[Held]:
+    """What is scored: some of the pictures held out, their truth made as that of the training;
+    none where no file that was held out by chance can be used."""
+    try:
+        shards = open_shards(
+            _made(options.folder / "held"),
+            _spread(files, 2 * SCORED),
+            side=recipe.crop if recipe.sharpened else 0,
+            step=recipe.crop_step,
+            seed=options.seed,
+            log=log,
+        )
+    except NothingUsable as error:
+        if options.hold_out:
+            raise
+        log(f"there will be no scores: of what is held out, {error}")
+        return []
+    pictures = Sharpened(shards) if recipe.sharpened else shards
+    chosen = _spread(range(len(pictures)), SCORED)
+    held = held_from([pictures[i] for i in chosen], settings, options.seed)
+    if not held:
+        log("there will be no scores: the pictures held out are too small for the scale")
+    return held
 
 
 def _of_releases(
     options: TrainOptions, releases: tuple[Path, Path], settings: PairSettings, log: Log
 ) -> Material:
     """From an old and a better release of one show; the last tenth of it is held out."""
-    found: list[tuple[Picture, Picture]] = []
-
-    def aligned() -> Sequence[tuple[Picture, Picture]]:
-        if not found:
-            rng = np.random.default_rng(options.seed)
-            found.extend(aligned_pairs(*releases, options.enlargement, ALIGNED, rng))
-            log(f"{len(found)} pictures are in both {releases[0].name} and {releases[1].name}")
-        return found
-
-    if len(aligned()) < 2:
-        raise DataError(
-            f"hardly a picture of {releases[0].name} was found in {releases[1].name}: are they "
-            "the same show?"
-        )
-    edge = max(len(found) * 9 // 10, 1)
+    pairs = kept_pairs(
+        _made(options.folder / "aligned"),
+        *releases,
+        options.enlargement,
+        ALIGNED,
+        seed=options.seed,
+        log=log,
+    )
+    edge = max(len(pairs) * 9 // 10, 1)
     pool = pool_of_pairs(
         options.folder,
-        {"releases": [[p.name, p.stat().st_size] for p in releases]},
-        lambda: aligned()[:edge],
+        {"releases": [stamp_of(path) for path in releases], "edge": edge},
+        lambda: [pairs[i] for i in range(edge)],
         settings,
         seed=options.seed,
         progress=_progress(options.pool, log),
     )
-    held = [Held.aligned(old, new) for old, new in _spread(found[edge:], SCORED)]
+    chosen = _spread(range(edge, len(pairs)), SCORED)
+    held = [Held.aligned(*pairs[i]) for i in chosen]
     return Material(pool, held, tuple(p.name for p in releases), ("the last tenth",))
 
 
 def _names(files: Sequence[SourceFile]) -> tuple[str, ...]:
     return tuple(sorted({file.source for file in files}))
-
-
-def _stamp(file: SourceFile) -> list[object]:
-    found = file.path.stat()
-    return [str(file.path.resolve()), found.st_size, found.st_mtime]
 
 
 def _made(folder: Path) -> Path:

@@ -21,6 +21,12 @@ SIZES: dict[str, dict[int, dict[str, int]]] = {
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
+OF_CLEAN_PICTURES = (
+    "kernels", "damages", "video", "drawn", "augment", "crop", "crop_step", "sharpened",
+)  # fmt: skip
+"""Numbers of a recipe that say how clean pictures are cut, made small and damaged; two releases of
+a show are what they are."""
+
 
 def _no_changes() -> Mapping[str, Any]:
     return {}
@@ -31,7 +37,8 @@ class TrainOptions:
     """Options of `remaster train`; a checkpoint keeps them."""
 
     data: tuple[Path, ...]
-    """Folders of pictures and videos, or single ones. Each folder with files is one source."""
+    """Folders of pictures and videos, or single ones. Each folder with files is one source. Empty
+    where `pairs` are given."""
 
     output: Path
     """The weights file to write; the training's own folder is beside it, named `.training`."""
@@ -50,7 +57,8 @@ class TrainOptions:
     """Names of folders never trained on, with all below them; none given: chosen."""
 
     pairs: tuple[Path, Path] | None = None
-    """An old and a better release of the same show, to learn from beside `data`."""
+    """An old and a better release of the same show, to learn from instead of `data`; the end of
+    them is held out."""
 
     start: Path | None = None
     """Weights to begin from instead of fresh ones."""
@@ -101,9 +109,30 @@ class TrainOptions:
             raise OptionsError(f"weights are written as .safetensors, not {self.output.name!r}")
         if not self.data and self.pairs is None:
             raise OptionsError("give folders of pictures and videos to learn from, or --pairs")
+        self._check_pairs()
         self._check_scale()
         self._check_start()
         self._check_unused()
+
+    def _check_pairs(self) -> None:
+        if self.pairs is None:
+            return
+        if self.data:
+            raise OptionsError(
+                f"--pairs are learnt from instead of other material: leave out {self.data[0]}, or "
+                "--pairs"
+            )
+        if self.hold_out:
+            raise OptionsError(
+                "of --pairs the last tenth is held out, and no folder: leave out --hold-out"
+            )
+        wrong = [name for name in OF_CLEAN_PICTURES if name in self.changes]
+        if wrong:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in wrong)
+            raise OptionsError(
+                f"{flags} would change how clean pictures are made small and old, which --pairs "
+                "are already: leave that out"
+            )
 
     def _check_scale(self) -> None:
         scales = RECIPES[self.recipe].scales

@@ -60,6 +60,8 @@ DRAWINGS = 200
 """Different pictures the program draws for one pool; each takes some tenths of a second."""
 
 DRAWING_HEIGHTS = (420, 900)
+DRAWN_BYTES = 1 << 30
+"""Of drawings in memory at most: fewer different ones are made where they must be large."""
 
 
 class Pictures(Protocol):
@@ -71,6 +73,10 @@ class Pictures(Protocol):
         ...
 
     def __len__(self) -> int: ...
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """(height, width), without the cost of the picture."""
+        ...
 
     def __getitem__(self, index: int) -> Picture:
         """(H, W, 3) R'G'B'."""
@@ -323,7 +329,7 @@ class Originals:
         self.pictures, self.settings, self.seed = pictures, settings, seed
         self.by_source: dict[str, list[int]] = {}
         for index, source in enumerate(pictures.sources):
-            if min(pictures[index].shape[:2]) >= settings.least_side:
+            if min(pictures.shape(index)) >= settings.least_side:
                 self.by_source.setdefault(source, []).append(index)
         if not self.by_source and settings.drawn < 1:
             raise DataError(
@@ -332,12 +338,14 @@ class Originals:
             )
         roots = np.sqrt([len(indices) for indices in self.by_source.values()])
         self.shares = roots / roots.sum() if self.by_source else roots
+        height = max(DRAWING_HEIGHTS[1], settings.least_side)
+        self.different = max(1, min(DRAWINGS, DRAWN_BYTES // (height * (height * 4 // 3) * 3)))
         self.drawings: dict[int, Picture] = {}
 
     def pick(self, rng: np.random.Generator) -> Picture:
         """One (H, W, 3)."""
         if rng.random() < self.settings.drawn:
-            return self._drawn(int(rng.integers(DRAWINGS)))
+            return self._drawn(int(rng.integers(self.different)))
         sources = list(self.by_source.values())
         indices = sources[rng.choice(len(sources), p=self.shares)]
         return self.pictures[indices[rng.integers(len(indices))]]
@@ -449,7 +457,7 @@ def open_pool(
         workers: threads that make pairs; 0 is torch's number. The pool does not depend on it.
 
     Raises:
-        DataError: no picture is large enough.
+        DataError: no picture is large enough, or something else writes to the folder.
         OSError: the folder cannot be written.
     """
 
@@ -535,6 +543,11 @@ def _kept(
         _write(parts, make(), settings, progress)
         for part, path in zip(parts, paths):
             part.replace(path)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{folder} was changed by another program while pairs were written there; let one "
+            "training at a time use it"
+        ) from error
     finally:
         for part in parts:
             part.unlink(missing_ok=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,8 +30,12 @@ from remaster.train.sources import ARCHIVES, Picture, SourceFile, read_picture
 
 __all__ = [
     "Entry",
+    "NothingUsable",
     "Shards",
+    "kept_pictures",
     "open_shards",
+    "stamp_of",
+    "stamps_of",
     "sub_images",
     "write_h5",
     "write_harvest",
@@ -39,7 +44,7 @@ __all__ = [
 
 Log = Callable[[str], None]
 
-FORMAT = 1
+FORMAT = 2
 SHARD_BYTES = 256 << 20
 INDEX = "index.json"
 SHARD_NAMES = "pictures-*.u8"
@@ -53,6 +58,10 @@ GROUNDS = 2
 
 SECONDS_BETWEEN_LINES = 5.0
 NAMES_SAID = 5
+
+
+class NothingUsable(DataError):
+    """No file gives a picture."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,12 @@ class Entry:
     time: float | None = None
     """In a film, seconds from its start."""
 
+    number: int = 0
+    """Of the picture it is, or is a part of, from 0 on in the whole set."""
+
+    place: tuple[int, int] | None = None
+    """(top, left) in that picture; None where it is the whole of it."""
+
 
 class Shards(Sequence[Picture]):
     """A set of clean pictures; each is a read-only (H, W, 3) R'G'B' view of a file."""
@@ -83,6 +98,10 @@ class Shards(Sequence[Picture]):
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """(height, width) of a picture, which is not read for it."""
+        return self.entries[index].height, self.entries[index].width
 
     def __getitem__(self, index: int) -> Picture:  # type: ignore[override]  # no slices
         entry = self.entries[index]
@@ -104,38 +123,77 @@ def open_shards(
 
     Raises:
         OptionsError: the numbers make no sub-images.
-        DataError: no file holds a usable picture, or `folder` cannot be written.
+        NothingUsable: no file holds a usable picture.
+        DataError: `folder` cannot be written.
     """
     if side < 0 or (side and step < 1):
         raise OptionsError(
             f"there are no sub-images of {side} pixels every {step}; give a --side of 0 (whole "
             "pictures) or more, and a --step of 1 or more"
         )
-    described = _describe(files, side, step, seed)
+    described = {"side": side, "step": step, "seed": seed, "files": stamps_of(files)}
+
+    def gather(store: _Store) -> None:
+        _Gathering(store, files, side, step, seed, log).run()
+
+    found = _kept(folder, described, gather)
+    size = sum(entry.height * entry.width * 3 for entry in found.entries)
+    log(f"{len(found)} pictures, {size / 1e6:.0f} MB, from {len(set(found.sources))} sources")
+    return found
+
+
+def kept_pictures(
+    folder: Path,
+    described: Mapping[str, Any],
+    pictures: Callable[[], Iterable[Picture]],
+) -> Shards:
+    """What is in `folder` if it has this description, as JSON gives it back; else those `pictures`,
+    each written as it comes.
+
+    Raises:
+        DataError: `folder` cannot be written.
+    """
+
+    def gather(store: _Store) -> None:
+        for number, picture in enumerate(pictures()):
+            store.add(picture, source=folder.name, name="", number=number)
+
+    return _kept(folder, described, gather)
+
+
+def stamps_of(files: Sequence[SourceFile]) -> list[list[Any]]:
+    """What files are learnt from, as JSON gives it back: another one where one of them changed."""
+    return [[*stamp_of(file.path), list(file.folders), list(file.part)] for file in files]
+
+
+def stamp_of(path: Path) -> list[Any]:
+    """What tells a file from another and from what it was; see `stamps_of`."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    return [str(path.resolve()), found.st_size, found.st_mtime]
+
+
+def _kept(folder: Path, wanted: Mapping[str, Any], gather: Callable[[_Store], None]) -> Shards:
+    """The set in `folder` if it is the wanted one, else what `gather` stores."""
+    described = {"format": FORMAT, **wanted}
     try:
         found = _read_index(folder, described)
         if found is None:
-            _make(folder, files, described, log)
+            _make(folder, described, gather)
             found = _read_index(folder, described)
     except OSError as error:
         raise DataError(
             f"pictures cannot be kept in {folder} ({error.strerror or error}); "
             "give a folder with room that may be written to"
         ) from error
-    assert found is not None
-    size = sum(entry.height * entry.width * 3 for entry in found.entries)
-    log(f"{len(found)} pictures, {size / 1e6:.0f} MB, from {len(set(found.sources))} sources")
+    if found is None:
+        raise DataError(
+            f"{folder} was changed by another program while pictures were written there; "
+            "let one training at a time use it"
+        )
     return found
-
-
-def _describe(files: Sequence[SourceFile], side: int, step: int, seed: int) -> dict[str, Any]:
-    """What a set is made of; equal for equal sets, as JSON gives it back."""
-    stamps = [
-        [str(file.path.resolve()), list(file.folders), list(file.part), each.st_size, each.st_mtime]
-        for file in files
-        for each in [file.path.stat()]
-    ]
-    return {"format": FORMAT, "side": side, "step": step, "seed": seed, "files": stamps}
 
 
 def _read_index(folder: Path, described: dict[str, Any]) -> Shards | None:
@@ -144,7 +202,7 @@ def _read_index(folder: Path, described: dict[str, Any]) -> Shards | None:
         index = json.loads((folder / INDEX).read_text())
         if index["described"] != described:
             return None
-        entries = [Entry(**entry) for entry in index["entries"]]
+        entries = [_entry(each) for each in index["entries"]]
         paths = [folder / name for name, _ in index["shards"]]
         if any(path.stat().st_size != size for path, (_, size) in zip(paths, index["shards"])):
             return None
@@ -153,13 +211,18 @@ def _read_index(folder: Path, described: dict[str, Any]) -> Shards | None:
     return Shards(paths, entries)
 
 
-def _make(folder: Path, files: Sequence[SourceFile], described: dict[str, Any], log: Log) -> None:
+def _entry(fields: Mapping[str, Any]) -> Entry:
+    """From JSON, which knows no tuples."""
+    place = fields["place"]
+    return Entry(**{**fields, "place": None if place is None else tuple(place)})
+
+
+def _make(folder: Path, described: dict[str, Any], gather: Callable[[_Store], None]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX).unlink(missing_ok=True)
     _remove_shards(folder)
-    side, step, seed = described["side"], described["step"], described["seed"]
     with _Store(folder) as store:
-        _Gathering(store, files, side, step, seed, log).run()
+        gather(store)
         index = {
             "described": described,
             "shards": [[path.name, size] for path, size in zip(store.paths, store.sizes)],
@@ -172,7 +235,7 @@ def _make(folder: Path, files: Sequence[SourceFile], described: dict[str, Any], 
 
 def _remove_shards(folder: Path) -> None:
     for path in folder.glob(SHARD_NAMES):
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 class _Store:
@@ -194,14 +257,23 @@ class _Store:
         if kind is not None:
             _remove_shards(self.folder)
 
-    def add(self, picture: Picture, file: SourceFile, moment: float | None) -> None:
-        """Append an (H, W, 3) picture."""
+    def add(
+        self,
+        picture: Picture,
+        *,
+        source: str,
+        name: str,
+        number: int,
+        time: float | None = None,
+        place: tuple[int, int] | None = None,
+    ) -> None:
+        """Append an (H, W, 3) picture; the rest as in `Entry`."""
         out = self._file
         if out is None or (self.sizes[-1] and self.sizes[-1] + picture.nbytes > SHARD_BYTES):
             out = self._next_file()
         height, width, _ = picture.shape
         where = (len(self.paths) - 1, self.sizes[-1])
-        self.entries.append(Entry(*where, height, width, file.source, file.path.name, moment))
+        self.entries.append(Entry(*where, height, width, source, name, time, number, place))
         out.write(np.ascontiguousarray(picture).data)
         self.sizes[-1] += picture.nbytes
 
@@ -235,6 +307,9 @@ class _Gathering:
     unreadable: list[str] = field(default_factory=list)
     reduced: int = 0
     upscaled: int = 0
+    stored: int = 0
+    """Pictures, whole or in parts."""
+
     _said: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
@@ -243,12 +318,14 @@ class _Gathering:
         grounds = list(self.store.entries)
         for file in sprites:
             self._sprite(file, grounds)
-        self._report()
         if not self.store.entries:
-            raise DataError(
-                f"none of the {len(self.files)} files gives a picture to learn from; "
-                "give other ones" + self._reasons()
+            few = (
+                "the only file gives no picture"
+                if len(self.files) == 1
+                else (f"none of the {len(self.files)} files gives a picture")
             )
+            raise NothingUsable(f"{few} that can be used; give other ones{self._reasons()}")
+        self._report()
 
     def _opaque(self, number: int, file: SourceFile) -> bool:
         """Store the opaque pictures of a file; whether it is one with alpha, left for later."""
@@ -294,8 +371,30 @@ class _Gathering:
     def _add(self, picture: Picture, file: SourceFile, moment: float | None) -> None:
         clean = self._clean(picture, file)
         if clean is not None:
-            for part in sub_images(clean, self.side, self.step):
-                self.store.add(part, file, moment)
+            for place, part in self._parts(clean):
+                self._put(part, file, place, moment)
+            self.stored += 1
+
+    def _parts(self, picture: Picture) -> Iterator[tuple[tuple[int, int] | None, Picture]]:
+        """(place, sub-image); no place for one that stays whole."""
+        for (top, left), part in sub_images(picture, self.side, self.step):
+            yield (None if part.shape == picture.shape else (top, left)), part
+
+    def _put(
+        self,
+        part: Picture,
+        file: SourceFile,
+        place: tuple[int, int] | None,
+        moment: float | None = None,
+    ) -> None:
+        self.store.add(
+            part,
+            source=file.source,
+            name=file.path.name,
+            number=self.stored,
+            time=moment,
+            place=place,
+        )
 
     def _clean(self, picture: Picture, file: SourceFile) -> Picture | None:
         """The picture at a size it holds the detail of; None where that would be too small.
@@ -315,14 +414,19 @@ class _Gathering:
         return clean
 
     def _sprite(self, file: SourceFile, grounds: Sequence[Entry]) -> None:
-        clean = self._clean(_cropped_to_alpha(read_picture(file.path)), file)
+        sprite = _cropped_to_alpha(read_picture(file.path))
+        if not sprite.size:
+            self.unreadable.append(f"{file.path.name} (wholly transparent)")
+            return
+        clean = self._clean(sprite, file)
         if clean is None:
             return
         rng = self._rng(file)
-        for part in sub_images(clean, self.side, self.step):
+        for place, part in self._parts(clean):
             for _ in range(GROUNDS if part[..., 3].any() else 0):
                 ground = self._ground(part.shape[:2], grounds, rng)
-                self.store.add(_composed(part, ground), file, None)
+                self._put(_composed(part, ground), file, place)
+        self.stored += 1
 
     def _ground(
         self, size: tuple[int, int], grounds: Sequence[Entry], rng: np.random.Generator
@@ -341,7 +445,7 @@ class _Gathering:
 
     def _reasons(self) -> str:
         if not self.unreadable:
-            return ""
+            return ": what was upscaled is too small without that" if self.upscaled else ""
         more = len(self.unreadable) - NAMES_SAID
         names = ", ".join(self.unreadable[:NAMES_SAID]) + (f" and {more} more" if more > 0 else "")
         return f": {names}"
@@ -356,26 +460,27 @@ class _Gathering:
             self.log(f"{self.upscaled} upscaled pictures are too small for that and left out")
 
 
-def sub_images(picture: Picture, side: int, step: int) -> Iterator[Picture]:
-    """(side, side, C) parts of a picture, one every `step` pixels; a smaller one, or side 0, whole.
+def sub_images(picture: Picture, side: int, step: int) -> Iterator[tuple[tuple[int, int], Picture]]:
+    """((top, left), part of side x side), one every `step` pixels; a smaller picture, or of side 0,
+    whole.
 
     The last ones need not reach the right and lower edge.
     """
     height, width = picture.shape[:2]
     if not side or min(height, width) < side:
-        yield picture
+        yield (0, 0), picture
         return
     for top in range(0, height - side + 1, step):
         for left in range(0, width - side + 1, step):
-            yield picture[top : top + side, left : left + side]
+            yield (top, left), picture[top : top + side, left : left + side]
 
 
 def _cropped_to_alpha(sprite: Picture) -> Picture:
-    """Without the rows and columns around it that are wholly transparent."""
+    """Without the rows and columns around it that are wholly transparent; (0, 0, 4) if all are."""
     rows = np.flatnonzero(sprite[..., 3].any(1))
     columns = np.flatnonzero(sprite[..., 3].any(0))
     if not len(rows):
-        return sprite
+        return sprite[:0, :0]
     return sprite[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
@@ -439,17 +544,14 @@ def _check_free(output: Path, *, is_archive: bool, overwrite: bool) -> None:
 
 
 def write_pictures(shards: Shards, folder: Path) -> int:
-    """Every picture as folder/source/name-NUMBER.png; how many.
+    """Every picture as folder/source/NAME-NUMBER.png, parts of one as NAME-NUMBER~TOP~LEFT.png, so
+    that `split_sources` knows them; how many.
 
     Raises:
         DataError: the folder cannot be written.
     """
-    counts: dict[tuple[str, str], int] = {}
     try:
-        for entry, picture in zip(shards.entries, shards):
-            stem = Path(entry.name).stem
-            number = counts[entry.source, stem] = counts.get((entry.source, stem), 0) + 1
-            path = folder / entry.source / f"{stem}-{number:04}.png"
+        for path, picture in zip(_paths(shards.entries, folder), shards):
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f".{path.name}.part")
             Image.fromarray(picture).save(partial, "PNG")
@@ -459,6 +561,26 @@ def write_pictures(shards: Shards, folder: Path) -> int:
             f"{folder} cannot be written ({error.strerror or error}); give a folder with room"
         ) from error
     return len(shards)
+
+
+def _paths(entries: Sequence[Entry], folder: Path) -> Iterator[Path]:
+    """Of every picture a file of its own; the same picture on several grounds counts as parts."""
+    pictures: dict[tuple[str, str], int] = {}
+    numbers: dict[int, int] = {}
+    times = Counter((entry.number, entry.place) for entry in entries)
+    seen: Counter[tuple[int, tuple[int, int] | None]] = Counter()
+    for entry in entries:
+        stem = Path(entry.name).stem
+        if entry.number not in numbers:
+            number = pictures[entry.source, stem] = pictures.get((entry.source, stem), 0) + 1
+            numbers[entry.number] = number
+        key = entry.number, entry.place
+        parts = list(entry.place or ((0, 0) if times[key] > 1 else ()))
+        if times[key] > 1:
+            parts.append(seen[key])
+        seen[key] += 1
+        ending = "".join(f"~{part}" for part in parts)
+        yield folder / entry.source / f"{stem}-{numbers[entry.number]:04}{ending}.png"
 
 
 def write_h5(shards: Shards, path: Path, *, side: int, kernel: str) -> tuple[int, int]:

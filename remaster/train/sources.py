@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from remaster.errors import DataError
 
@@ -41,7 +41,7 @@ HELD_SHARE = 0.1
 """About what is held out where nobody says what."""
 
 FEWEST_TO_PART = 4
-"""Files of a single source from which on whole files are held out."""
+"""Pictures of a single source from which on whole ones are held out."""
 
 PICTURES_OF_A_FILM = 50
 """As many pictures a film counts for when sources are weighed against each other."""
@@ -51,6 +51,9 @@ WHOLE = (0.0, 1.0)
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) R'G'B', or (H, W, 4) with alpha."""
+
+_PART = re.compile(r"~\d+~\d+(~\d+)?(?=\.\w+$)")
+"""In the name of a part of a picture: its place there, and which of several backgrounds it has."""
 
 _BROKEN = (
     OSError,
@@ -147,7 +150,8 @@ def split_sources(
 
     Where `hold_out` names nothing, about a tenth is held out, the same one for the same names:
     whole sources where there are two or more, files of a single one, the end of a film alone.
-    Of fewer than four pictures in one folder nothing is.
+    Files that are parts of one picture, NAME~TOP~LEFT.png as `remaster harvest` writes them, stay
+    together. Of fewer than four pictures in one folder nothing is held out.
 
     Raises:
         DataError: a name is that of no folder, or nothing is left to learn from.
@@ -179,12 +183,13 @@ def _split_by_chance(
             [file for file in files if file.source not in names],
             [file for file in files if file.source in names],
         )
-    if len(files) >= FEWEST_TO_PART:
-        count = max(1, round(HELD_SHARE * len(files)))
-        chosen = set(sorted(files, key=lambda file: _lot(file.path.name))[:count])
+    pictures = {_picture_of(file) for file in files}
+    if len(pictures) >= FEWEST_TO_PART:
+        count = max(1, round(HELD_SHARE * len(pictures)))
+        chosen = set(sorted(pictures, key=lambda each: (_lot(each[-1]), each))[:count])
         return (
-            [file for file in files if file not in chosen],
-            [file for file in files if file in chosen],
+            [file for file in files if _picture_of(file) not in chosen],
+            [file for file in files if _picture_of(file) in chosen],
         )
     cut = 1 - HELD_SHARE
     return (
@@ -214,6 +219,11 @@ def _held_sources(files: Sequence[SourceFile]) -> set[str]:
     return held or {min(weights, key=lambda name: (weights[name], _lot(name)))}
 
 
+def _picture_of(file: SourceFile) -> tuple[str, ...]:
+    """Folders and name of the picture that a file is, or is a part of."""
+    return *file.folders, _PART.sub("", file.path.name)
+
+
 def _lot(name: str) -> str:
     return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
 
@@ -232,7 +242,8 @@ def read_picture(path: Path) -> Picture:
             ImageOps.exif_transpose(image, in_place=True)
             pixels = _as_rgb(image)
     except _BROKEN as error:
-        reason = getattr(error, "strerror", None) or error
+        is_unknown = isinstance(error, UnidentifiedImageError)  # its words have the path once more
+        reason = "of no known kind" if is_unknown else getattr(error, "strerror", None) or error
         raise DataError(f"{path} cannot be read as a picture: {reason}") from error
     if pixels.shape[2] == 4 and (pixels[..., 3] == 255).all():
         return pixels[..., :3]

@@ -20,6 +20,7 @@ from remaster.errors import SourceError
 from remaster.frames import Color, PixelLayout
 from remaster.media.probe import probe
 from remaster.media.reader import read_frames
+from remaster.train import harvest as harvesting
 from remaster.train.harvest import (
     LOOKS,
     _candidates,
@@ -254,3 +255,37 @@ def test_what_is_no_film_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.mkv").write_bytes(b"no film")
     with pytest.raises(SourceError, match=r"a\.mkv"):
         harvest(tmp_path / "a.mkv", 4, np.random.default_rng(0))
+
+
+class Reader:
+    """In decord's place: which frames were asked for, and where it was sent after them."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.sent: list[int] = []
+
+    def __len__(self) -> int:
+        return 120
+
+    def get_key_indices(self) -> list[int]:
+        return [0, 40, 80]
+
+    def get_batch(self, numbers: list[int]) -> Reader:
+        self.asked.append(numbers[-1])
+        self.count = len(numbers)
+        return self
+
+    def asnumpy(self) -> np.ndarray:
+        return np.zeros((self.count, 24, 32, 3), np.uint8)
+
+    def seek(self, number: int) -> None:
+        self.sent.append(number)
+
+
+def test_a_reader_does_not_decode_on_while_a_frame_is_looked_at() -> None:
+    """It is sent to the keyframe before what it read: elsewhere decord loses count."""
+    reader = Reader()
+    places = [(0.0, 1.5), (1.5, 3.0), (3.0, 5.0)]
+    harvesting._looks_by_decord(reader, np.arange(120) / 24, places, np.random.default_rng(0))
+    assert reader.asked
+    assert reader.sent == [asked // 40 * 40 for asked in reader.asked]

@@ -38,6 +38,10 @@ class Stack(list[Picture]):
         super().__init__(pictures)
         self.sources = sources
 
+    def shape(self, index: int) -> tuple[int, int]:
+        height, width, _ = self[index].shape
+        return height, width
+
 
 def smooth(height: int, width: int, seed: int) -> Picture:
     """Soft blobs: every kernel shrinks them to nearly the same."""
@@ -242,6 +246,15 @@ def test_an_interrupted_pool_is_none(tmp_path: Path) -> None:
     assert same(opened(tmp_path, numbers(), seed=9), opened(tmp_path / "b", numbers(), seed=9))
 
 
+def test_a_pool_that_another_program_takes_away_is_said(tmp_path: Path) -> None:
+    def take_away(done: int) -> None:
+        (tmp_path / "lq.part").unlink(missing_ok=True)
+
+    with pytest.raises(DataError, match="another program"):
+        open_pool(tmp_path, {}, stack, numbers(), seed=0, progress=take_away)
+    assert not list(tmp_path.iterdir())
+
+
 def test_pictures_that_are_too_small_are_left_out_and_named_when_all_are() -> None:
     few = stack()
     few.append(smooth(60, 300, 9))
@@ -406,3 +419,24 @@ def test_pictures_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(40):
         originals.pick(np.random.default_rng(len(calls)))
     assert len(calls) == len(set(calls)) <= 3
+
+
+def test_large_drawings_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, large = (Originals(stack(), numbers(drawn=1.0, side=n), 0) for n in (64, 1200))
+    assert usual.different == module.DRAWINGS
+    height = large.settings.least_side
+    assert 0 < large.different * height * height * 4 <= module.DRAWN_BYTES
+    monkeypatch.setattr(module, "DRAWN_BYTES", 1)
+    assert Originals(stack(), numbers(drawn=1.0), 0).different == 1
+
+
+def test_no_picture_is_looked_at_for_its_size() -> None:
+    class Costly(Stack):
+        def __getitem__(self, index: Any) -> Any:
+            raise AssertionError("a picture was made")
+
+        def shape(self, index: int) -> tuple[int, int]:
+            return (240, 320) if index else (10, 320)
+
+    costly = Costly([smooth(8, 8, 0)] * 3, ["one", "one", "two"])
+    assert Originals(costly, numbers(), 0).by_source == {"one": [1], "two": [2]}

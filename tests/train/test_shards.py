@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,15 @@ from remaster.errors import DataError, OptionsError
 from remaster.frames import PixelLayout
 from remaster.resampling import KERNELS
 from remaster.train import shards as module
-from remaster.train.shards import Shards, open_shards, sub_images, write_h5, write_pictures
-from remaster.train.sources import list_sources
+from remaster.train.shards import (
+    NothingUsable,
+    Shards,
+    open_shards,
+    sub_images,
+    write_h5,
+    write_pictures,
+)
+from remaster.train.sources import list_sources, split_sources
 from tests.clips import make_clip
 
 
@@ -101,9 +109,43 @@ def test_a_damaged_file_stops_nothing(data: Path) -> None:
 def test_nothing_left_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "bad.png").write_bytes(b"bad")
-    with pytest.raises(DataError, match=r"none of the 1 files.*bad\.png"):
+    with pytest.raises(DataError, match=r"the only file gives no picture.*bad\.png"):
         shards_of(tmp_path / "data")
     assert not list((tmp_path / "set").iterdir())
+
+
+def test_a_set_that_another_program_changes_is_said(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = module._make
+
+    def disturbed(folder: Path, *rest: Any) -> None:
+        original(folder, *rest)
+        (folder / "pictures-000.u8").unlink()
+
+    monkeypatch.setattr(module, "_make", disturbed)
+    with pytest.raises(DataError, match="another program"):
+        shards_of(data)
+
+
+def test_what_gives_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    Image.new("RGBA", (50, 40)).save(tmp_path / "data" / "clear.png")
+    drawn(400).resize((400, 400), Image.Resampling.BICUBIC).save(tmp_path / "data" / "small.png")
+    said: list[str] = []
+    with pytest.raises(
+        NothingUsable, match=r"none of the 2 files.*clear\.png \(wholly transparent"
+    ):
+        shards_of(tmp_path / "data", said)
+    assert not said
+    (tmp_path / "data" / "clear.png").unlink()
+    with pytest.raises(NothingUsable, match=r"the only file.*upscaled is too small"):
+        shards_of(tmp_path / "data")
+
+
+def test_sizes_are_known_without_the_pictures(data: Path) -> None:
+    shards = shards_of(data, side=40, step=20)
+    assert [shards.shape(n) for n in range(len(shards))] == [p.shape[:2] for p in shards]
 
 
 def test_a_place_that_cannot_be_written_is_said(data: Path) -> None:
@@ -118,7 +160,8 @@ def test_a_place_that_cannot_be_written_is_said(data: Path) -> None:
 def test_sub_images_lie_on_a_grid(height: int, width: int, count: int) -> None:
     y, x = np.mgrid[0:height, 0:width]
     picture = np.stack([y % 256, x % 256, (y // 256) * 8 + x // 256], 2).astype(np.uint8)
-    parts = list(sub_images(picture, 480, 200))
+    placed = list(sub_images(picture, 480, 200))
+    parts = [part for _, part in placed]
     assert len(parts) == count
     if height < 480:
         assert parts[0].shape == picture.shape
@@ -126,6 +169,8 @@ def test_sub_images_lie_on_a_grid(height: int, width: int, count: int) -> None:
         corners = {(int(p[0, 0, 0]), int(p[0, 0, 1]), int(p[0, 0, 2])) for p in parts}
         assert len(corners) == count
         assert all(p.shape == (480, 480, 3) for p in parts)
+        for (top, left), part in placed:
+            assert np.array_equal(part, picture[top : top + 480, left : left + 480])
 
 
 def test_sprites_stand_on_the_pictures_or_on_ramps(data: Path) -> None:
@@ -288,6 +333,35 @@ def test_the_command_writes_pictures(data: Path, tmp_path: Path) -> None:
     assert f"wrote {len(found)} pictures" in done.output
     assert {np.asarray(Image.open(f.path)).shape for f in found} == {(40, 40, 3)}
     assert {path.name for path in tmp_path.iterdir()} == {"data", "out"}
+
+
+def test_parts_of_a_picture_are_named_for_it(data: Path, tmp_path: Path) -> None:
+    """Parts of one picture have its name, and two pictures never the same."""
+    Image.fromarray(noise(np.random.default_rng(1), 70)).save(
+        data / "one" / "0.webp", lossless=True
+    )
+    sprite = np.zeros((90, 90, 4), np.uint8)
+    sprite[...] = (9, 200, 30, 128)
+    Image.fromarray(sprite).save(data / "two" / "sprite.png")
+    Image.fromarray(sprite[:30, :30]).save(data / "two" / "small.png")
+    shards = shards_of(data, side=40, step=20)
+    assert write_pictures(shards, tmp_path / "out") == len(shards)
+    found = list_sources([tmp_path / "out"])
+    assert len(found) == len(shards)
+    names: dict[str, set[str]] = {}
+    for file in found:
+        stem = f"{file.source}/{file.path.stem.partition('~')[0]}"
+        names.setdefault(stem, set()).add(file.path.stem.partition("~")[2])
+    assert sorted(names) == [
+        "one/0-0001", "one/0-0002", "one/1-0001", "one/2-0001", "two/0-0001", "two/1-0001",
+        "two/2-0001", "two/small-0001", "two/sprite-0001",
+    ]  # fmt: skip
+    assert names["one/1-0001"] == {"0~0", "0~20", "0~40", "20~0", "20~20", "20~40"}
+    assert names["two/small-0001"] == {"0~0~0", "0~0~1"}
+    assert {"0~0~0", "0~0~1", "20~40~0"} < names["two/sprite-0001"]
+    kept, held = split_sources([f for f in found if f.source == "one"], [])
+    stems = [{f.path.stem.partition("~")[0] for f in part} for part in (kept, held)]
+    assert stems[1] and not stems[0] & stems[1]
 
 
 def test_the_command_writes_an_h5(data: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -73,6 +74,34 @@ def test_files_of_a_single_source_are_held_out(count: int, held_out: int) -> Non
     kept, held = split_sources(files, [])
     assert len(held) == held_out
     assert sorted(kept + held, key=files.index) == files
+
+
+@given(
+    parts=st.lists(st.integers(1, 9), min_size=4, max_size=40),
+    grounds=st.integers(1, 2),
+    random=st.randoms(),
+)
+def test_parts_of_a_picture_stay_together(parts: list[int], grounds: int, random: Random) -> None:
+    files = [
+        SourceFile(Path(f"only/p-{n:04}~{200 * part}~0{ground}.png"), ("only",))
+        for n, count in enumerate(parts)
+        for part in range(count)
+        for ground in ([""] if grounds == 1 else ["~0", "~1"])
+    ]
+    kept, held = split_sources(files, [])
+    pictures = [{f.path.name[:6] for f in side} for side in (kept, held)]
+    assert not pictures[0] & pictures[1]
+    assert len(pictures[1]) == max(1, round(len(parts) / 10))
+    assert sorted(kept + held, key=files.index) == files
+    random.shuffle(files)
+    assert set(split_sources(files, [])[1]) == set(held)
+
+
+def test_parts_of_three_pictures_are_three() -> None:
+    files = [SourceFile(Path(f"a/{n}~0~{x}.png"), ("a",)) for n in range(3) for x in range(9)]
+    assert split_sources(files, []) == (files, [])
+    other = [SourceFile(Path(f"a/show~{n}.png"), ("a",)) for n in range(9)]
+    assert len(split_sources(other, [])[1]) == 1
 
 
 def test_a_film_alone_is_parted_in_time() -> None:
@@ -165,5 +194,6 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     whole = (tmp_path / "cut.png").read_bytes()
     for name, data in {"bad.png": b"bad", "empty.jpg": b"", "cut.png": whole[:3000]}.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(DataError, match=name):
+        with pytest.raises(DataError, match=name) as raised:
             read_picture(tmp_path / name)
+        assert str(raised.value).count(name) == 1
