@@ -88,6 +88,9 @@ def fit(options: TrainOptions, log: Log) -> Path:
             if ranks.is_first:
                 options.folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(_alone(options.folder))
+                if (options.folder / STATE).is_file():  # before its material is made anew
+                    kept = load_state(options.folder / STATE)
+                    _check_same(options.folder, kept, _plan(options, recipe))
                 open_material(options, recipe, say)
             ranks.wait()
             material = open_material(options, recipe, lambda _line: None)
@@ -198,6 +201,25 @@ def _with_vgg(options: TrainOptions, log: Log) -> tuple[Recipe, VGG19Features | 
     )
 
 
+def _plan(options: TrainOptions, recipe: Recipe) -> dict[str, Any]:
+    """What a training is, but for its material."""
+    numbers = {k: v for k, v in asdict(recipe).items() if k != "iterations"}
+    plain: dict[str, Any] = json.loads(json.dumps(numbers))
+    start = None if options.start is None else options.start.name
+    return {**plain, "config": options.network, "start": start, "seed": options.seed}
+
+
+def _check_same(folder: Path, state: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Raise CheckpointError where a state is that of another training."""
+    kept = state.get("identity", {})
+    wrong = [name for name, value in identity.items() if kept.get(name) != value]
+    if wrong:
+        raise CheckpointError(
+            f"{folder} holds another training (other {', '.join(wrong[:3])}): write to another "
+            "--output, from its weights with --start if you like, or remove it"
+        )
+
+
 def _make_trainer(
     options: TrainOptions,
     recipe: Recipe,
@@ -300,26 +322,16 @@ class Training:
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a training to be gone on with."""
-        recipe = {k: v for k, v in asdict(self.recipe).items() if k != "iterations"}
-        plain: dict[str, Any] = json.loads(json.dumps(recipe))
         pool = (self.options.folder / "pool.json").read_bytes()
         return {
-            **plain,
-            "config": self.options.network,
-            "start": None if self.options.start is None else self.options.start.name,
-            "seed": self.options.seed,
+            **_plan(self.options, self.recipe),
             "sources": list(self.material.sources),
             "held out": list(self.material.held_files),
             "material": hashlib.sha256(pool).hexdigest(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        wrong = [k for k, v in self._identity().items() if state.get("identity", {}).get(k) != v]
-        if wrong:
-            raise CheckpointError(
-                f"{self.options.folder} holds another training (other {', '.join(wrong[:3])}): "
-                "write to another --output, from its weights with --start if you like, or remove it"
-            )
+        _check_same(self.options.folder, state, self._identity())
         self.trainer.restore(state["trainer"])
         self.iteration, self.seconds = state["iteration"], state["seconds"]
         self.waited, self.best = state["waited"], state["best"]

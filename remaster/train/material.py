@@ -88,7 +88,7 @@ def open_material(options: TrainOptions, recipe: Recipe, log: Log) -> Material:
     kept, held = split_sources(list_sources(options.data), options.hold_out)
     learnt, held_out = _names(kept), _names(held)
     log(
-        f"{len(kept)} files to learn from; held out for scores: {len(held)}"
+        f"{counted(len(kept), 'file')} to learn from; held out for scores: {len(held)}"
         + (f" ({', '.join(held_out)})" if held_out else "")
     )
     described = {
@@ -117,6 +117,7 @@ def open_material(options: TrainOptions, recipe: Recipe, log: Log) -> Material:
         progress=_progress(options.pool, log),
     )
     if not held:
+        log("nothing is held out, so there are no scores: more pictures would change that")
         return Material(pool, (), learnt, ())
     pairs = _held_pairs(options, recipe, held, settings, log)
     names = {file.name_on_cards for file in held} - {file.name_on_cards for file in kept}

@@ -265,6 +265,15 @@ def test_another_training_in_the_same_place_is_refused(folder: Path) -> None:
             fit(other, quiet)
 
 
+def test_a_refused_training_leaves_the_material_alone(folder: Path) -> None:
+    own = options(folder)
+    fit(own, quiet)
+    pool = (own.folder / "pool.json").read_bytes()
+    with pytest.raises(CheckpointError, match="holds another training"):
+        fit(replace(own, changes={**SMALL, "patch": 20}), quiet)
+    assert (own.folder / "pool.json").read_bytes() == pool
+
+
 def test_a_place_that_cannot_be_written_is_named(folder: Path) -> None:
     own = options(folder)
     own.folder.write_text("a file")
