@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from remaster.denoising import sharpened
+from remaster.report import counted
 from remaster.train.alignment import kept_pairs
 from remaster.train.options import TrainOptions
 from remaster.train.pairs import PairSettings, Pictures, Pool, open_pool, pool_of_pairs
