@@ -140,7 +140,7 @@ def _headline(options: TrainOptions, recipe: Recipe, trainer: Trainer) -> str:
     count = sum(p.numel() for p in trainer.model.parameters())
     budget = f"{recipe.iterations} iterations"
     if options.max_seconds is not None:
-        budget = f"{_clock(options.max_seconds)} hours"
+        budget = _clock(options.max_seconds)
     precision = str(trainer.precision).removeprefix("torch.")
     return (
         f"recipe {recipe.name}: {recipe.arch} x{options.enlargement}, {count:,} numbers, "

@@ -138,7 +138,7 @@ def open_shards(
 
     found = _kept(folder, described, gather)
     size = sum(entry.height * entry.width * 3 for entry in found.entries)
-    log(f"{len(found)} pictures, {size / 1e6:.0f} MB, from {len(set(found.sources))} sources")
+    log(f"pictures: {len(found)} ({size / 1e6:.0f} MB), sources: {len(set(found.sources))}")
     return found
 
 
