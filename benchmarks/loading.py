@@ -22,10 +22,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from remaster.train.degrade import DAMAGES, DOWNSCALES
+from remaster.train.degrade import DAMAGES
 from remaster.train.loop import fit
 from remaster.train.options import TrainOptions
 from remaster.train.pairs import PairSettings, Picture, Pool, open_pool
+from remaster.train.recipes import MIXTURE
 
 PICTURES = {".png", ".jpg", ".webp"}
 BATCHES = ((16, 32), (16, 48), (32, 48), (32, 64), (64, 64))
@@ -65,7 +66,7 @@ def build(
 ) -> tuple[Pool, Building]:
     """A pool of one mixture of damages; without drawings, which are made once."""
     settings = PairSettings(
-        given.scale, given.side, given.pairs, DOWNSCALES, damages, drawn=given.drawn
+        given.scale, given.side, given.pairs, MIXTURE, damages, drawn=given.drawn
     )
     began, cpu = time.perf_counter(), time.process_time()
     pool = open_pool(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from remaster.color import code_scale, encode_planes, quantize, subsample_chroma
 from remaster.engines.celnet import CelNetEngine
+from remaster.engines.host import multiplies_bf16
 from remaster.frames import PixelLayout, VideoInfo
 from remaster.models.celnet import CelNet
 from remaster.models.network import Network
@@ -141,8 +142,7 @@ def default_dtype(device: torch.device, model: Network) -> torch.dtype:
         return model.precision
     if device.type == "cuda":
         return torch.float16
-    has_bf16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if has_bf16 and model.adds_to_source else torch.float32
+    return torch.bfloat16 if multiplies_bf16() and model.adds_to_source else torch.float32
 
 
 def plane_factors(scale: int, layout: PixelLayout) -> list[tuple[float, float]]:

@@ -152,12 +152,12 @@ def _libraries() -> Check:
 def _processor() -> Check:
     import torch
 
+    from remaster.engines.host import multiplies_bf16
     from remaster.pipeline import workers
 
-    has_bf16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", bool)()
     cores = f"{workers()} core" + ("s" if workers() != 1 else "")
-    if has_bf16:
+    if multiplies_bf16():
         return Check("processor", "ok", f"{cores}, bf16 in hardware{' (AMX)' * has_amx}")
     return Check("processor", "ok", f"{cores}, no bf16 in hardware: fp32 is used")
 

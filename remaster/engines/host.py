@@ -27,6 +27,14 @@ def keep_freed_memory() -> None:
     libc.mallopt(M_TOP_PAD, 64 << 20)
 
 
+def multiplies_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware, so that oneDNN uses it."""
+    import torch
+
+    has_onednn = torch.backends.mkldnn.is_available()
+    return has_onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def usable_cores() -> int:
     """Processor cores that this process may use."""
     has_affinity = hasattr(os, "sched_getaffinity")

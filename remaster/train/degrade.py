@@ -18,24 +18,15 @@ from remaster.frames import Color, PixelLayout
 from remaster.media.roundtrip import through_codec
 from remaster.resampling import KERNELS, resize
 from remaster.train.analog import draw_deck, moved, play
-
-DOWNSCALES: dict[str, float] = {
-    "box": 0.3,
-    "catmull-rom": 0.3,
-    "lanczos": 0.2,
-    "triangle": 0.12,
-    "mitchell": 0.08,
-}
-"""Kernel -> share. Nobody knows which one made a given master, so none may be relied on."""
+from remaster.train.recipes import MIXTURE
 
 OPENCV = {"opencv-linear": "bilinear", "opencv-cubic": "bicubic"}
 """OpenCV's INTER_LINEAR and INTER_CUBIC (a = -0.75): not antialiased, so they alias from 3 on."""
 
-DOWNSCALE_KERNELS = (*DOWNSCALES, *OPENCV)
+DOWNSCALE_KERNELS = (*MIXTURE, *OPENCV)
 
 VIDEO_COLOR = Color("bt709", "limited", "bt709", "bt709")
 VIDEO_LAYOUT = PixelLayout("420", 8)
-STILL_LAYOUT = PixelLayout("444", 8)
 
 
 def to_uint8(x: Tensor) -> Tensor:
@@ -120,12 +111,6 @@ def as_video(ycc: Tensor) -> Tensor:
     """(1, 3, H, W) as it comes back from 8-bit limited 4:2:0 planes."""
     planes = encode_planes(ycc, VIDEO_LAYOUT, VIDEO_COLOR, VIDEO_COLOR.matrix)
     return decode_planes(planes, VIDEO_LAYOUT, VIDEO_COLOR, VIDEO_COLOR.matrix)
-
-
-def as_still(ycc: Tensor) -> Tensor:
-    """(1, 3, H, W) as it comes back from 8-bit limited 4:4:4 planes."""
-    planes = encode_planes(ycc, STILL_LAYOUT, VIDEO_COLOR, VIDEO_COLOR.matrix)
-    return decode_planes(planes, STILL_LAYOUT, VIDEO_COLOR, VIDEO_COLOR.matrix)
 
 
 def age(ycc: Tensor, rng: np.random.Generator) -> Tensor:

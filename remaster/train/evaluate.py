@@ -376,22 +376,6 @@ def mean_values(values: Sequence[Values]) -> Values:
     return {name: sum(v) / len(v) if v else math.nan for name, v in found.items()}
 
 
-def measure(model: Network, pictures: Sequence[Tensor], kernels: Sequence[str] = KERNELS) -> Values:
-    """Means of a network over pictures and kernels, by the clean protocol.
-
-    Args:
-        pictures: (1, 3, H, W) uint8 R'G'B', the truth; not necessarily of one size.
-
-    Returns:
-        The clean protocol's measures, and `gain_psnr_y`, the gain over bicubic in dB.
-    """
-    bicubic = clean_interpolations(model.scale)["bicubic"]
-    methods = {"network": clean_network(model), "bicubic": bicubic}
-    each = [score([gt], methods, model.scale, k) for gt in pictures for k in kernels]
-    own, usual = (mean_values([values[name] for values in each]) for name in methods)
-    return {**own, "gain_psnr_y": own["psnr_y"] - usual["psnr_y"]}
-
-
 def find_material(data: Sequence[Path], folders: Sequence[str]) -> list[SourceFile]:
     """Every picture and video under `data` that lies in one of `folders`; all without any.
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from remaster.checkpoint import Card, load_model, load_state, save_model, save_state
-from remaster.engines.host import keep_freed_memory, usable_cores
+from remaster.engines.host import keep_freed_memory, multiplies_bf16, usable_cores
 from remaster.errors import (
     CheckpointError,
     DataError,
@@ -43,6 +43,7 @@ from remaster.train.steps import Phase, Trainer, phase_at, without_vgg
 from remaster.train.validation import draw_curve, draw_sheet, validate
 from remaster.train.vgg import VGG19Features, load_vgg19
 from remaster.transfer import parallel_map
+from remaster.upscale import is_out_of_memory
 
 STATE = "state.pt"
 SAVE_EVERY_SECONDS = 60.0
@@ -99,7 +100,7 @@ def fit(options: TrainOptions, log: Log) -> Path:
     except OSError as error:
         raise DataError(f"{options.folder} cannot be used: {error.strerror or error}") from error
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise MemoryShortage(
             f"a batch of {options.resolved.batch} patches of {options.resolved.patch} pixels does "
@@ -148,13 +149,6 @@ def _headline(options: TrainOptions, recipe: Recipe, trainer: Trainer) -> str:
     )
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    said = str(error)
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "out of memory" in said or "not enough memory" in said or "can't allocate memory" in said
-    )
-
-
 def _device(name: str) -> torch.device:
     has_cuda = torch.cuda.is_available()
     if (name == "auto" and has_cuda) or (name == "cuda" and has_cuda and process_count() > 1):
@@ -175,8 +169,7 @@ def _precision(name: str, device: torch.device) -> torch.dtype:
         return known[name]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    has_bf16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if has_bf16 else torch.float32
+    return torch.bfloat16 if multiplies_bf16() else torch.float32
 
 
 def _with_vgg(options: TrainOptions, log: Log) -> tuple[Recipe, VGG19Features | None]:

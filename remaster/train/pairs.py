@@ -33,10 +33,8 @@ from remaster.train.degrade import (
     to_ycc,
 )
 from remaster.train.drawing import draw_frame
+from remaster.train.sources import Picture
 from remaster.transfer import parallel_map
-
-Picture = NDArray[np.uint8]
-"""(H, W, 3) R'G'B'."""
 
 Pair = tuple[NDArray[np.float16], Picture]
 """lq (3, P, P) ycc and gt (3, P s, P s) R'G'B'."""
@@ -299,7 +297,7 @@ def augment(picture: Picture, rng: np.random.Generator, minimum: int) -> Tensor:
         if factor < 1:
             size = (round(width * factor), round(height * factor))
             picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
-    rgb = _as_tensor(picture)
+    rgb = as_tensor(picture)
     if rng.random() < 0.1:
         rgb = rgb[:, torch.from_numpy(rng.permutation(3))]
     if rng.random() < 0.5:
@@ -312,7 +310,7 @@ def augment(picture: Picture, rng: np.random.Generator, minimum: int) -> Tensor:
     return rgb.contiguous()
 
 
-def _as_tensor(picture: Picture) -> Tensor:
+def as_tensor(picture: Picture) -> Tensor:
     """(1, 3, H, W) in [0, 1] of (H, W, 3) uint8."""
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].float() / 255
 
@@ -367,7 +365,7 @@ def make_pairs(
     least = settings.least_side
     places = rng.spawn(1)[0]  # of their own: whatever the damage, the same is shown
     picture = _window(originals.pick(rng), settings, rng)
-    rgb = augment(picture, rng, least) if settings.augment else _as_tensor(picture)
+    rgb = augment(picture, rng, least) if settings.augment else as_tensor(picture)
     height, width = (_whole_blocks(n, settings) for n in rgb.shape[2:])
     gt = to_uint8(rgb[..., :height, :width])
     kernel_blur = float(rng.uniform(0.95, 1.05)) if settings.augment else 1.0
@@ -510,7 +508,7 @@ def pool_of_pairs(
         for number in itertools.count():
             rng = np.random.default_rng([seed, 2, number])
             old, new = aligned[large[rng.integers(len(large))]]
-            lq = to_ycc(_as_tensor(old))[0].half().numpy()
+            lq = to_ycc(as_tensor(old))[0].half().numpy()
             yield from _crops(lq, new.transpose(2, 0, 1), settings, rng)
 
     return _kept(folder, {"aligned": described}, make, settings, seed, progress)

@@ -17,7 +17,7 @@ from remaster.models import Network
 from remaster.resampling import resize
 from remaster.train.degrade import DAMAGES, downscale, to_uint8, to_ycc
 from remaster.train.evaluate import clean_values, enlarge, mean_values
-from remaster.train.pairs import PairSettings
+from remaster.train.pairs import PairSettings, as_tensor
 from remaster.train.sources import Picture
 
 SIDE = 256
@@ -50,11 +50,7 @@ class Held:
         y, x, side = _liveliest(new, SIDE // scale * scale, 2 * scale)
         gt = new[y : y + side, x : x + side]
         lq = old[y // scale :, x // scale :][: side // scale, : side // scale]
-        return cls(_tensor(lq), _tensor(gt))
-
-
-def _tensor(picture: Picture) -> Tensor:
-    return torch.from_numpy(picture.transpose(2, 0, 1).copy())[None].float() / 255
+        return cls(as_tensor(lq), as_tensor(gt))
 
 
 def _liveliest(picture: Picture, side: int, unit: int) -> tuple[int, int, int]:
@@ -79,7 +75,7 @@ def held_from(pictures: Sequence[Picture], settings: PairSettings, seed: int) ->
         if min(picture.shape[:2]) < 4 * unit:
             continue
         y, x, side = _liveliest(picture, SIDE // unit * unit, unit)
-        gt = _tensor(picture[y : y + side, x : x + side])
+        gt = as_tensor(picture[y : y + side, x : x + side])
         small = downscale(gt, settings.scale, kernels[i % len(kernels)])
         lq = to_ycc(to_uint8(small).float() / 255)
         damage = damages[i // len(kernels) % len(damages)]

@@ -32,7 +32,6 @@ from remaster.train.evaluate import (
     enlarge,
     find_material,
     mean_values,
-    measure,
     methods_of,
     msrcnn_interpolations,
     msrcnn_network,
@@ -329,18 +328,9 @@ def test_a_clip_is_the_mean_of_its_frames_and_what_happens_in_time() -> None:
         assert "hold_flicker" not in alone[0][name]
 
 
-def test_measuring_one_network_is_the_mean_over_pictures_and_kernels() -> None:
-    pictures, model = [drawn(9), drawn(10, 80, 72)], celnet()
-    found = measure(model, pictures, ["box", "triangle"])
-    methods = methods_of(PROTOCOLS["clean"], {"own": model}, 2)
-    each = [score([p], methods, 2, k) for p in pictures for k in ("box", "triangle")]
-    own, cubic = ([values[name]["psnr_y"] for values in each] for name in ("own", "bicubic"))
-    assert found["psnr_y"] == pytest.approx(sum(own) / 4)
-    assert found["gain_psnr_y"] == pytest.approx((sum(own) - sum(cubic)) / 4)
-
-
 def test_measuring_leaves_nothing_that_training_stumbles_over() -> None:
-    measure(celnet(4), [drawn(11)], ["mitchell"])
+    methods = methods_of(PROTOCOLS["clean"], {"own": celnet(4)}, 4)
+    score([drawn(11)], methods, 4, "mitchell")
     model = celnet(4).requires_grad_(True)
     small = evaluate.to_ycc(torch.rand(1, 3, 24, 32, requires_grad=True))
     padded = torch.nn.functional.pad(small, (model.padding,) * 4, mode="replicate")

@@ -16,7 +16,7 @@ from PIL import Image
 from remaster.errors import DataError, OptionsError
 from remaster.resampling import resize
 from remaster.train import pairs as module
-from remaster.train.degrade import DAMAGES, DOWNSCALE_KERNELS, DOWNSCALES, downscale, to_ycc
+from remaster.train.degrade import DAMAGES, DOWNSCALE_KERNELS, downscale, to_ycc
 from remaster.train.pairs import (
     MOST_CROPS,
     Difficulty,
@@ -29,6 +29,7 @@ from remaster.train.pairs import (
     open_pool,
     pool_of_pairs,
 )
+from remaster.train.recipes import MIXTURE
 
 
 class Stack(list[Picture]):
@@ -55,7 +56,7 @@ def stack() -> Stack:
 
 def numbers(**given: Any) -> PairSettings:
     usual: dict[str, Any] = {
-        "scale": 2, "side": 32, "count": 30, "kernels": DOWNSCALES, "damages": {"clean": 1.0},
+        "scale": 2, "side": 32, "count": 30, "kernels": MIXTURE, "damages": {"clean": 1.0},
         "drawn": 0.0,
     }  # fmt: skip
     return PairSettings(**usual | given)
